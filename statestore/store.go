@@ -1,0 +1,74 @@
+package statestore
+
+import "time"
+
+// Spec describes a store: its name, types, serdes and how it is kept. The typed specs (KeyValueSpec, WindowSpec) are the handles that a program declares
+// once; Spec is their untyped side, which the topology and the runtime use. Immutable.
+type Spec interface {
+	// StoreName is the name that the user gave. It is durable: the changelog topic is <app>-<name>-changelog.
+	StoreName() string
+	// Changelog says how the store's changelog topic is kept.
+	Changelog() Changelog
+	// InMemory says that the user asked for this store to be kept in memory whatever engine the application uses.
+	InMemory() bool
+	// Open returns the store of one task over its part of an engine. What it returns also implements the typed interface of the spec.
+	Open(b Backend) (Store, error)
+	// Restore translates one changelog record into the engine's write: value nil means that the key is deleted. skip is true for a record that is beyond
+	// the store's retention. The returned slices are valid until the next call with the same scratch.
+	Restore(s *Scratch, key, value []byte, timestamp int64) (engineKey, engineValue []byte, skip bool)
+}
+
+// Scratch is memory for Spec.Restore, owned by the caller, zero value ready.
+type Scratch struct{ Key, Value []byte }
+
+// Changelog is how the changelog topic of a store is kept.
+type Changelog struct {
+	// Enabled is false for a store that cannot be restored.
+	Enabled bool
+	// Config holds topic settings by Kafka's names: cleanup.policy, retention.ms and so on, the user's own last.
+	Config map[string]string
+}
+
+// Backend is what a task gives to a store.
+type Backend struct {
+	// Partition holds the committed state. The store only reads it; writes go through Stage.
+	Partition Partition
+	// CacheBytes bounds what the write-back cache keeps of unchanged entries, in bytes.
+	CacheBytes int
+	// WriteBack says that forwarding to the operators below waits for Flush (Kafka's record cache). Without it every change is forwarded at once.
+	WriteBack bool
+	// StreamTime returns the task's stream time in milliseconds, for retention.
+	StreamTime func() int64
+}
+
+// Store is the life of a store inside a task. All changes since the last Committed or Discard are staged in memory; the engine holds only what is committed.
+//
+//	process … process ── Flush ── Changelog ── (the transaction commits) ── Stage ── (the batch commits) ── Committed
+//	                                     └─ (it aborts) ── Discard
+//
+// A store belongs to one goroutine.
+type Store interface {
+	StoreName() string
+	// Flush hands the entries that the write-back cache held back to the function that the operator registered, in the order of their last change.
+	Flush() error
+	// StagedBytes is the memory that staged changes take.
+	StagedBytes() int
+	// Changelog calls emit with the changelog record of every key changed since the last Committed, sorted by key: the last value of each, nil for a deletion.
+	// The slices are valid during the call.
+	Changelog(emit func(key, value []byte, timestamp int64) error) error
+	// Stage adds the same changes, and the expiry of what is beyond the retention, to a batch of the engine.
+	Stage(b Batch) error
+	// Committed tells that the staged changes are in the engine; they become clean cache entries.
+	Committed()
+	// Discard forgets all staged changes and cached entries.
+	Discard()
+	// Close releases memory. The partition is closed by its owner. Idempotent.
+	Close() error
+}
+
+// DefaultCacheBytes is what the stores of one worker together keep of unchanged entries unless configured otherwise: 64 MiB.
+const DefaultCacheBytes = 64 << 20
+
+// ExtraChangelogRetention is added to a window store's retention in its changelog topic, as Kafka Streams does
+// (windowstore.changelog.additional.retention.ms): clocks of broker and application differ, and a segment goes as a whole.
+const ExtraChangelogRetention = 24 * time.Hour
