@@ -1,0 +1,278 @@
+package coordinator
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/millrace-io/millrace/broker/internal/coordinator/entry"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+type phase int8
+
+const (
+	loading phase = iota
+	active
+	closed
+)
+
+// Shard is one partition of the internal topic with the machine that its log describes.
+type Shard[M Machine] struct {
+	cfg       *Config[M]
+	partition int32
+	epoch     int32
+	log       Log
+	ctx       context.Context // ends at Resign
+	cancel    context.CancelFunc
+	running   sync.WaitGroup // loads, flushes and ticks
+
+	mu struct {
+		sync.Mutex
+		phase    phase
+		changed  chan struct{} // closed, and made anew, when phase changes
+		machine  M             // valid while active
+		next     *flight       // what the next append takes
+		flushing bool          // somebody appends; next fills meanwhile
+		timer    *time.Timer
+		timerAt  time.Time // zero: not set
+	}
+}
+
+func newShard[M Machine](cfg *Config[M], partition, epoch int32, log Log) *Shard[M] {
+	s := &Shard[M]{cfg: cfg, partition: partition, epoch: epoch, log: log}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.mu.changed = make(chan struct{})
+	s.mu.next = newFlight()
+	s.running.Add(1)
+	return s
+}
+
+// Partition is the partition of the internal topic.
+func (s *Shard[M]) Partition() int32 { return s.partition }
+
+// Epoch is the leader epoch under which this shard leads its partition.
+func (s *Shard[M]) Epoch() int32 { return s.epoch }
+
+// Do runs step on the machine and returns when everything that it, and every step before it, wrote is committed and its
+// After functions have run. It returns kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, the log's refusal as a client
+// may see it, or the context's error; only after the last one may the step still take effect.
+func (s *Shard[M]) Do(ctx context.Context, step func(m M, now time.Time, w *Writer)) error {
+	if err := s.lockActive(ctx); err != nil {
+		return err
+	}
+	return s.stepLocked(ctx, step)
+}
+
+// DoTxn is Do for a step that writes under a producer: a log that can tell beforehand refuses without harm.
+func (s *Shard[M]) DoTxn(ctx context.Context, p entry.Producer, step func(m M, now time.Time, w *Writer)) error {
+	if err := s.lockActive(ctx); err != nil {
+		return err
+	}
+	if f, ok := s.log.(Fencer); ok {
+		if err := f.CheckProducer(p); err != nil {
+			s.mu.Unlock()
+			return clientError(err)
+		}
+	}
+	return s.stepLocked(ctx, step)
+}
+
+// Marker writes the end of a transaction to the log and to the machine.
+func (s *Shard[M]) Marker(ctx context.Context, m entry.Marker) error {
+	if err := s.lockActive(ctx); err != nil {
+		return err
+	}
+	if f, ok := s.log.(Fencer); ok {
+		if err := f.CheckMarker(m); err != nil {
+			s.mu.Unlock()
+			return clientError(err)
+		}
+	}
+	return s.stepLocked(ctx, func(machine M, _ time.Time, w *Writer) {
+		machine.ApplyMarker(m)
+		w.Marker(m)
+	})
+}
+
+// Peek runs look on the machine at once: what it sees may not be committed yet. It is for answers that bind nobody, like
+// a heartbeat's. look must not change what the log describes.
+func (s *Shard[M]) Peek(ctx context.Context, look func(m M, now time.Time)) error {
+	if err := s.lockActive(ctx); err != nil {
+		return err
+	}
+	look(s.mu.machine, s.cfg.now())
+	s.arm()
+	s.mu.Unlock()
+	return nil
+}
+
+// lockActive returns with s.mu held, or with an error and without it.
+func (s *Shard[M]) lockActive(ctx context.Context) error {
+	s.mu.Lock()
+	if s.mu.phase == active {
+		return nil
+	}
+	wait := s.cfg.loadWait()
+	if wait <= 0 || s.mu.phase == closed {
+		defer s.mu.Unlock()
+		return s.refusal()
+	}
+	timeout := time.NewTimer(wait)
+	defer timeout.Stop()
+	for s.mu.phase == loading {
+		changed := s.mu.changed
+		s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-timeout.C:
+			return kerr.CoordinatorLoadInProgress
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		s.mu.Lock()
+	}
+	if s.mu.phase == closed {
+		s.mu.Unlock()
+		return kerr.NotCoordinator
+	}
+	return nil
+}
+
+func (s *Shard[M]) refusal() error {
+	if s.mu.phase == closed {
+		return kerr.NotCoordinator
+	}
+	return kerr.CoordinatorLoadInProgress
+}
+
+// stepLocked is entered with s.mu held and leaves without it.
+func (s *Shard[M]) stepLocked(ctx context.Context, step func(m M, now time.Time, w *Writer)) error {
+	f := s.mu.next
+	w := Writer{f: f, now: s.cfg.now(), maxBytes: s.cfg.maxBatchBytes()}
+	step(s.mu.machine, w.now, &w)
+	s.arm()
+	switch {
+	case s.mu.flushing:
+		f.steps++
+		s.mu.Unlock()
+		select {
+		case <-f.done:
+			return f.err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	case f.batches.empty():
+		after := f.after
+		f.after = nil
+		s.mu.Unlock()
+		for _, fn := range after {
+			fn()
+		}
+		return nil
+	default:
+		s.flush()
+		return f.err
+	}
+}
+
+// flush appends the next flight. It is entered with s.mu held and nobody flushing, and leaves without the lock and the
+// flight settled. Flights that filled meanwhile are left to a goroutine, so that nobody works for others for long.
+func (s *Shard[M]) flush() {
+	s.mu.flushing = true
+	s.running.Add(1)
+	if !s.flushOne() {
+		s.running.Done()
+		return
+	}
+	go func() {
+		defer s.running.Done()
+		s.mu.Lock()
+		for s.flushOne() {
+			s.mu.Lock()
+		}
+	}()
+}
+
+// flushOne appends one flight. It is entered with s.mu held and leaves without it; it says whether another flight waits,
+// in which case the caller is still the one who flushes.
+func (s *Shard[M]) flushOne() (more bool) {
+	f := s.mu.next
+	s.mu.next = newFlight()
+	s.mu.Unlock()
+	if !f.batches.empty() {
+		if err := s.log.Append(s.ctx, f.batches.close()); err != nil {
+			s.failed(f, err)
+			return false
+		}
+	}
+	f.settle(nil)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.phase != active {
+		return false // resigned meanwhile: nobody waits, and flushing is reset
+	}
+	s.mu.flushing = s.mu.next.steps > 0
+	return s.mu.flushing
+}
+
+// failed drops the state after the log refused f: what memory says is no longer what the log says.
+func (s *Shard[M]) failed(f *flight, err error) {
+	why := clientError(err)
+	s.mu.Lock()
+	reload := s.mu.phase == active
+	var behind *flight
+	if reload {
+		behind = s.unload(loading)
+		s.running.Add(1)
+	}
+	s.mu.Unlock()
+
+	f.settle(why)
+	if !reload {
+		return // Resign settled the rest
+	}
+	behind.settle(why)
+	if s.cfg.Unloaded != nil {
+		s.cfg.Unloaded(s, why)
+	}
+	go s.load()
+}
+
+// unload forgets the machine and returns the flight that nobody will append; s.mu is held.
+func (s *Shard[M]) unload(to phase) (behind *flight) {
+	var none M
+	s.mu.machine = none
+	behind, s.mu.next = s.mu.next, newFlight()
+	s.mu.flushing = false
+	if s.mu.timer != nil {
+		s.mu.timer.Stop()
+		s.mu.timerAt = time.Time{}
+	}
+	s.setPhase(to)
+	return behind
+}
+
+func (s *Shard[M]) setPhase(p phase) {
+	s.mu.phase = p
+	close(s.mu.changed)
+	s.mu.changed = make(chan struct{})
+}
+
+// resign gives the partition up and waits for whatever runs in it.
+func (s *Shard[M]) resign(why error) {
+	s.mu.Lock()
+	if s.mu.phase == closed {
+		s.mu.Unlock()
+		return
+	}
+	behind := s.unload(closed)
+	s.mu.Unlock()
+	s.cancel()
+	behind.settle(why)
+	if s.cfg.Unloaded != nil {
+		s.cfg.Unloaded(s, why)
+	}
+	s.running.Wait()
+}
