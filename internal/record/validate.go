@@ -1,0 +1,108 @@
+package record
+
+import (
+	"fmt"
+	"math"
+)
+
+// Rules are what a topic asks of a client's batch, beyond the format.
+type Rules struct {
+	KeyRequired bool // compacted topics: a record without a key could never be compacted
+
+	// Record timestamps, in milliseconds since 1970, must lie in [NotBefore, NotAfter] when CheckTimestamps is set.
+	CheckTimestamps     bool
+	NotBefore, NotAfter int64
+}
+
+// RecordFault is what is wrong with one record of a batch.
+type RecordFault struct {
+	Index   int // the record's place in its batch
+	Message string
+}
+
+// maxFaults bounds the list of faults of one batch. The rest is only counted.
+const maxFaults = 100
+
+// FaultsError says which records of a batch break the [Rules]. It wraps [ErrInvalidTimestamp] if a timestamp is among the faults, otherwise
+// [ErrInvalid].
+type FaultsError struct {
+	Faults []RecordFault // in order, the first hundred at most
+	Total  int
+	kind   error
+}
+
+// Error names the first fault and how many there are.
+func (e *FaultsError) Error() string {
+	return fmt.Sprintf("%v: %d of the batch's records, first record %d: %s", e.kind, e.Total, e.Faults[0].Index, e.Faults[0].Message)
+}
+
+// Unwrap returns the kind of the faults.
+func (e *FaultsError) Unwrap() error { return e.kind }
+
+func (e *FaultsError) add(kind error, index int, format string, args ...any) {
+	if e.kind == nil || kind == ErrInvalidTimestamp {
+		e.kind = kind
+	}
+	e.Total++
+	if len(e.Faults) < maxFaults {
+		e.Faults = append(e.Faults, RecordFault{Index: index, Message: fmt.Sprintf(format, args...)})
+	}
+}
+
+// CheckClientHeader tells whether the header of a batch, which passed [Batch.Check], is one that a client may send.
+func (b Batch) CheckClientHeader() error {
+	attrs := b.Attributes()
+	switch {
+	case b.BaseOffset() != 0:
+		return fmt.Errorf("%w: base offset %d of a batch from a client must be 0", ErrInvalid, b.BaseOffset())
+	case b.Count() == 0:
+		return fmt.Errorf("%w: batch without records", ErrInvalid)
+	case b.Count() != int(b.LastOffsetDelta())+1:
+		return fmt.Errorf("%w: batch says %d records, its last offset delta %d says otherwise", ErrInvalid, b.Count(), b.LastOffsetDelta())
+	case attrs.IsControl():
+		return fmt.Errorf("%w: clients do not write control batches", ErrInvalid)
+	case attrs.HasDeleteHorizon():
+		return fmt.Errorf("%w: clients do not set a delete horizon", ErrInvalid)
+	case attrs.IsLogAppendTime():
+		return fmt.Errorf("%w: clients do not set the append time", ErrInvalid)
+	case b.ProducerID() != NoProducerID && b.BaseSequence() < 0:
+		return fmt.Errorf("%w: producer id %d with base sequence %d", ErrInvalid, b.ProducerID(), b.BaseSequence())
+	case attrs.IsTransactional() && b.ProducerID() == NoProducerID:
+		return fmt.Errorf("%w: transactional batch without a producer id", ErrInvalid)
+	case !attrs.Codec().Valid():
+		return fmt.Errorf("%w %d", ErrUnknownCodec, attrs.Codec())
+	}
+	return nil
+}
+
+// CheckRecords walks the records of a client's batch and holds them against rules: offsets must be 0, 1, 2 and so on. It returns the
+// largest timestamp that it saw. d unpacks compressed batches, as in [Batch.Records].
+func (b Batch) CheckRecords(d *Decompressor, rules Rules) (maxTimestamp int64, err error) {
+	it, err := b.Records(d)
+	if err != nil {
+		return NoTimestamp, err
+	}
+	var faults FaultsError
+	maxTimestamp = math.MinInt64
+	var r Record
+	for i := 0; it.Next(&r); i++ {
+		if int(r.OffsetDelta) != i {
+			return NoTimestamp, fmt.Errorf("%w: record %d of the batch has offset delta %d", ErrInvalid, i, r.OffsetDelta)
+		}
+		if rules.KeyRequired && r.Key == nil {
+			faults.add(ErrInvalid, i, "a record of a compacted topic needs a key")
+		}
+		if rules.CheckTimestamps && (r.Timestamp < rules.NotBefore || r.Timestamp > rules.NotAfter) {
+			faults.add(ErrInvalidTimestamp, i, "timestamp %d lies outside [%d, %d]", r.Timestamp, rules.NotBefore, rules.NotAfter)
+		}
+		maxTimestamp = max(maxTimestamp, r.Timestamp)
+	}
+	if err := it.Err(); err != nil {
+		// A checksum that holds over records that do not is the sender's fault, not the line's.
+		return NoTimestamp, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if faults.Total > 0 {
+		return maxTimestamp, &faults
+	}
+	return maxTimestamp, nil
+}
