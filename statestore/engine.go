@@ -7,6 +7,9 @@ type Engine interface {
 	Partition(store string, partition int32) (Partition, error)
 	// NewBatch returns an empty batch. Batches of different goroutines are independent of each other.
 	NewBatch() Batch
+	// Flush makes everything that is committed durable. Commits do not wait for that: after a crash the last of them may be missing, and come back from the
+	// changelog.
+	Flush() error
 	// Close releases the engine. Partitions and batches must not be used afterwards. Idempotent.
 	Close() error
 }
@@ -19,6 +22,8 @@ type Partition interface {
 	Scan(lo, hi []byte, reverse bool) (Iterator, error)
 	// Checkpoint returns what the last committed batch set with SetCheckpoint, nil when none did. The caller owns the slice.
 	Checkpoint() ([]byte, error)
+	// Wipe removes all entries and the checkpoint, atomically.
+	Wipe() error
 	// Close ends the use of this partition and keeps its data. Idempotent.
 	Close() error
 }

@@ -9,17 +9,22 @@ type Spec interface {
 	StoreName() string
 	// Changelog says how the store's changelog topic is kept.
 	Changelog() Changelog
-	// InMemory says that the user asked for this store to be kept in memory whatever engine the application uses.
-	InMemory() bool
+	// IsInMemory says that the user asked for this store to be kept in memory whatever engine the application uses.
+	IsInMemory() bool
 	// Open returns the store of one task over its part of an engine. What it returns also implements the typed interface of the spec.
 	Open(b Backend) (Store, error)
-	// Restore translates one changelog record into the engine's write: value nil means that the key is deleted. skip is true for a record that is beyond
-	// the store's retention. The returned slices are valid until the next call with the same scratch.
-	Restore(s *Scratch, key, value []byte, timestamp int64) (engineKey, engineValue []byte, skip bool)
+	// Restore begins to fill one partition from its changelog. The partition is not open as a Store meanwhile.
+	Restore(p Partition) (Restorer, error)
 }
 
-// Scratch is memory for Spec.Restore, owned by the caller, zero value ready.
-type Scratch struct{ Key, Value []byte }
+// Restorer turns changelog records into writes of the engine. It belongs to one goroutine.
+type Restorer interface {
+	// Add puts what one changelog record says into b; value nil is a deletion. A record beyond the store's retention changes nothing. The slices are
+	// copied.
+	Add(b Batch, key, value []byte, timestamp int64) error
+	// Seal adds what the records in b amount to together. Call it once before each Commit of a batch that Add filled.
+	Seal(b Batch) error
+}
 
 // Changelog is how the changelog topic of a store is kept.
 type Changelog struct {
