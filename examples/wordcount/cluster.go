@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// cluster is how to reach a log: addresses, and for one inside this process the dial function.
+type cluster struct {
+	brokers []string
+	dial    func(ctx context.Context, network, address string) (net.Conn, error) // nil: TCP
+}
+
+func (c *cluster) client(opts ...kgo.Opt) (*kgo.Client, error) {
+	opts = append(opts, kgo.SeedBrokers(c.brokers...), kgo.ClientID("wordcount"))
+	if c.dial != nil {
+		opts = append(opts, kgo.Dialer(c.dial))
+	}
+	return kgo.NewClient(opts...)
+}
+
+// How long a cluster may take to answer for the first time: six tries of two seconds.
+const (
+	connectTries   = 6
+	connectTimeout = 2 * time.Second
+)
+
+// connect waits until the cluster answers, and tells report about every try that failed.
+func (c *cluster) connect(ctx context.Context, report func(string)) error {
+	cl, err := c.client(kgo.RequestRetries(0), kgo.DialTimeout(connectTimeout))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	for try := 1; ; try++ {
+		err := func() error {
+			ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+			defer cancel()
+			return cl.Ping(ctx)
+		}()
+		where := strings.Join(c.brokers, ",")
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case try == connectTries:
+			return fmt.Errorf("no broker answers at %s after %d tries (%w): start one, for example with go run ./cmd/millrace dev, or check --brokers", where, try, err)
+		}
+		report(fmt.Sprintf("no answer from %s yet (%v), try %d of %d", where, err, try, connectTries))
+		select {
+		case <-time.After(connectTimeout / 2):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// topicSpec is a topic that the program needs. partitions is used when it does not exist yet.
+type topicSpec struct {
+	name       string
+	partitions int32
+	configs    map[string]string
+}
+
+// ensure creates the topics that are missing and returns how many partitions each has.
+func (c *cluster) ensure(ctx context.Context, specs ...topicSpec) (map[string]int32, error) {
+	cl, err := c.client()
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	names := make([]string, len(specs))
+	for i, s := range specs {
+		names[i] = s.name
+		configs := map[string]*string{}
+		for k, v := range s.configs {
+			configs[k] = kadm.StringPtr(v)
+		}
+		_, err := adm.CreateTopic(ctx, s.partitions, -1, configs, s.name)
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			return nil, fmt.Errorf("create topic %s: %w", s.name, err)
+		}
+	}
+	listed, err := adm.ListTopics(ctx, names...)
+	if err != nil {
+		return nil, fmt.Errorf("list the topics %s: %w", strings.Join(names, ", "), err)
+	}
+	counts := map[string]int32{}
+	for _, t := range listed {
+		if t.Err != nil {
+			return nil, fmt.Errorf("topic %s: %w", t.Topic, t.Err)
+		}
+		counts[t.Topic] = int32(len(t.Partitions))
+	}
+	return counts, nil
+}
+
+// recordOverhead is what a batch and a record in it need besides the value, rounded up generously: 61 bytes of batch header, 7 varints, no key.
+const recordOverhead = 128
+
+// maxRecord returns how many bytes the value of one record of a topic may have.
+func (c *cluster) maxRecord(ctx context.Context, topic string) (int, error) {
+	cl, err := c.client()
+	if err != nil {
+		return 0, err
+	}
+	defer cl.Close()
+	described, err := kadm.NewClient(cl).DescribeTopicConfigs(ctx, topic)
+	if err != nil {
+		return 0, fmt.Errorf("describe topic %s: %w", topic, err)
+	}
+	resource, err := described.On(topic, nil)
+	if err == nil {
+		err = resource.Err
+	}
+	if err != nil {
+		return 0, fmt.Errorf("describe topic %s: %w", topic, err)
+	}
+	for _, config := range resource.Configs {
+		if n := 0; config.Key == "max.message.bytes" {
+			if _, err := fmt.Sscan(config.MaybeValue(), &n); err != nil {
+				return 0, fmt.Errorf("topic %s: max.message.bytes %q is no number", topic, config.MaybeValue())
+			}
+			return max(n-recordOverhead, 0), nil
+		}
+	}
+	return 0, fmt.Errorf("topic %s: the broker does not tell its max.message.bytes", topic)
+}

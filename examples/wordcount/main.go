@@ -1,0 +1,5 @@
+package main
+
+const countsTopic = "word-counts"
+
+func main() {}
