@@ -1,0 +1,248 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-io/millrace/broker/internal/controller"
+	"github.com/millrace-io/millrace/broker/internal/settings"
+)
+
+const (
+	// compactAt is the size of the log at which it gives way to a snapshot, unless the last snapshot is larger: then the log may grow to that size,
+	// so that writing snapshots never costs more than writing the log did.
+	compactAt = 1 << 20
+
+	// TransactionVersion is the level of the feature transaction.version: 2 is KIP-890, the epoch bumped at every end of a transaction.
+	TransactionVersion = 2
+)
+
+// ErrClosed is returned by proposals after Close.
+var ErrClosed = errors.New("cluster: the metadata is closed")
+
+// Config says where the metadata lies and who asks.
+type Config struct {
+	FS       vfs.FS
+	Dir      string
+	NodeID   int32
+	Rack     string
+	Clean    bool             // the broker's last stop was clean
+	Settings *settings.Broker // as the broker was started
+	Features map[string]int16 // finalized at the cluster's creation
+	Log      *slog.Logger
+}
+
+// Local is the metadata of a cluster of one broker.
+type Local struct {
+	cfg      Config
+	image    atomic.Pointer[controller.Image]
+	settings atomic.Pointer[settings.Broker]
+
+	mu sync.Mutex // held over a proposal, its write and its watchers: proposals are rare and must be in one order
+	// The fields below are guarded by mu.
+	store   store
+	broken  error // set by a failed write; the directory is not written again
+	watches []Watch
+}
+
+// Watch is called with each new image before the proposal that made it returns, one call at a time, in order. It must not propose.
+type Watch func(old, now *controller.Image)
+
+// Open loads the metadata, creates the cluster when there is none, and registers this broker.
+func Open(cfg Config) (*Local, error) {
+	l := &Local{cfg: cfg, store: store{fs: cfg.FS, dir: cfg.Dir}}
+	im, err := l.store.load()
+	if err != nil {
+		return nil, err
+	}
+	var records []controller.Record
+	if im == nil {
+		im = controller.Empty()
+		records = append(records, &controller.ClusterCreated{ClusterID: newClusterID()})
+	}
+	for name, level := range cfg.Features {
+		if im.Feature(name) != level {
+			records = append(records, &controller.FeatureSet{Name: name, Level: level})
+		}
+	}
+	records = append(records, &controller.BrokerRegistered{ID: cfg.NodeID, Rack: cfg.Rack, Clean: cfg.Clean})
+	if im, err = controller.Apply(im, records...); err != nil {
+		return nil, err
+	}
+	if err := l.store.rewrite(im); err != nil {
+		return nil, err
+	}
+	l.publish(im)
+	return l, nil
+}
+
+func newClusterID() string {
+	id := NewTopicID()
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
+
+// NewTopicID returns a random id (a version 4 UUID).
+func NewTopicID() controller.TopicID {
+	var id controller.TopicID
+	rand.Read(id[:])
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// Image is the metadata now.
+func (l *Local) Image() *controller.Image { return l.image.Load() }
+
+// Settings are the broker's settings now, with what was changed at run time.
+func (l *Local) Settings() *settings.Broker { return l.settings.Load() }
+
+// Env is what the controller's decisions need.
+func (l *Local) Env() controller.Env {
+	return controller.Env{Settings: l.Settings(), NewID: NewTopicID}
+}
+
+// Watch adds a watcher and calls it at once with the image so far, old being nil.
+func (l *Local) Watch(w Watch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watches = append(l.watches, w)
+	w(nil, l.image.Load())
+}
+
+// Propose lets decide look at the current image and makes the records that it returns part of the metadata. When Propose returns nil the records are
+// on disk, applied, and seen by every watcher. decide's own error is returned as it is, and nothing changes.
+func (l *Local) Propose(ctx context.Context, decide func(*controller.Image) ([]controller.Record, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken != nil {
+		return l.broken
+	}
+	old := l.image.Load()
+	records, err := decide(old)
+	if err != nil || len(records) == 0 {
+		return err
+	}
+	now, err := controller.Apply(old, records...)
+	if err != nil {
+		return err
+	}
+	if err := l.store.append(old.Index(), records); err != nil {
+		// After a failed write or flush nobody knows what is on disk: it is not tried again.
+		l.broken = fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
+		l.cfg.Log.Error("the metadata log cannot be written; the broker must be restarted", "error", err)
+		return l.broken
+	}
+	l.publish(now)
+	for _, w := range l.watches {
+		w(old, now)
+	}
+	l.compact(now)
+	return nil
+}
+
+// publish makes an image visible.
+func (l *Local) publish(im *controller.Image) {
+	old := l.image.Swap(im)
+	own := controller.Resource{Type: controller.ResourceBroker, Name: strconv.Itoa(int(l.cfg.NodeID))}
+	all := controller.Resource{Type: controller.ResourceBroker}
+	if old != nil && sameMap(old.Configs(own), im.Configs(own)) && sameMap(old.Configs(all), im.Configs(all)) {
+		return
+	}
+	l.settings.Store(l.cfg.Settings.WithDynamic(im.Configs(own), im.Configs(all)))
+}
+
+func sameMap(a, b map[string]string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if w, ok := b[k]; !ok || w != v {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *Local) compact(im *controller.Image) {
+	if l.store.size < max(compactAt, l.store.base) {
+		return
+	}
+	if err := l.store.rewrite(im); err != nil {
+		l.broken = fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
+		l.cfg.Log.Error("the metadata snapshot cannot be written; the broker must be restarted", "error", err)
+	}
+}
+
+// AllocateProducerIDs takes a block of producer ids that nobody was given before: [first, first+count).
+func (l *Local) AllocateProducerIDs(ctx context.Context) (first, count int64, err error) {
+	err = l.Propose(ctx, func(im *controller.Image) (records []controller.Record, _ error) {
+		records, first = controller.AllocateProducerIDs(im)
+		return records, nil
+	})
+	return first, controller.ProducerIDBlock, err
+}
+
+// CreateInternalTopic makes one of the broker's own topics, unless it is there, and returns it.
+func (l *Local) CreateInternalTopic(ctx context.Context, name string) (*controller.Topic, error) {
+	spec := l.internalTopic(name)
+	err := l.Propose(ctx, func(im *controller.Image) ([]controller.Record, error) {
+		if im.Topic(name) != nil {
+			return nil, nil
+		}
+		records, out := controller.CreateTopics(im, l.Env(), []controller.NewTopic{spec})
+		return records, out[0].Err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l.Image().Topic(name), nil
+}
+
+// internalTopic is what a topic of the broker's own looks like, by the settings.
+func (l *Local) internalTopic(name string) controller.NewTopic {
+	b := l.Settings()
+	prefix := "offsets.topic."
+	if name == controller.TransactionsTopic {
+		prefix = "transaction.state.log."
+	}
+	config := func(name, value string) controller.Config { return controller.Config{Name: name, Value: &value} }
+	t := controller.NewTopic{
+		Name:        name,
+		Partitions:  int32(b.Int(prefix + "num.partitions")),
+		Replication: int16(min(b.Int(prefix+"replication.factor"), int64(len(l.Image().Brokers())))),
+		Configs: []controller.Config{
+			config("cleanup.policy", "compact"),
+			config("compression.type", "producer"),
+			config("segment.bytes", strconv.FormatInt(max(b.Int(prefix+"segment.bytes"), 1<<20), 10)),
+		},
+	}
+	if name == controller.TransactionsTopic {
+		t.Configs = append(t.Configs,
+			config("min.insync.replicas", b.String("transaction.state.log.min.isr")),
+			config("unclean.leader.election.enable", "false"))
+	}
+	return t
+}
+
+// Close ends the writing. Proposals after it fail; the image stays readable.
+func (l *Local) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken == nil {
+		l.broken = ErrClosed
+	}
+	return l.store.close()
+}

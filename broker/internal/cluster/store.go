@@ -1,0 +1,234 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millrace-io/millrace/broker/internal/controller"
+)
+
+const (
+	snapshotSuffix = ".snapshot"
+	logSuffix      = ".log"
+	tempSuffix     = ".tmp"
+
+	// writeCategory is what Pebble's file system calls a writer in its statistics.
+	writeCategory = vfs.DiskWriteCategory("millrace-metadata")
+)
+
+// store is the metadata on disk. Its methods are called by one goroutine at a time.
+type store struct {
+	fs   vfs.FS
+	dir  string
+	log  vfs.File
+	size int64 // bytes in log
+	base int64 // bytes in the snapshot before it
+	buf  []byte
+}
+
+// load returns the image on disk; nil when there is none yet.
+func (s *store) load() (*controller.Image, error) {
+	if err := s.fs.MkdirAll(s.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	snapshots := numbered(names, snapshotSuffix)
+	if len(snapshots) == 0 {
+		return nil, nil
+	}
+	index := snapshots[len(snapshots)-1]
+	im, err := s.loadSnapshot(index)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range numbered(names, logSuffix) {
+		if im, err = s.replay(im, n); err != nil {
+			return nil, err
+		}
+	}
+	return im, im.Check()
+}
+
+func (s *store) loadSnapshot(index uint64) (*controller.Image, error) {
+	path := s.path(index, snapshotSuffix)
+	b, err := s.readAll(path)
+	if err != nil {
+		return nil, err
+	}
+	at, records, _, err := readFrame(b)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %s: %w", path, err)
+	}
+	if at != index {
+		return nil, fmt.Errorf("cluster: %s: the snapshot says that it was taken at index %d", path, at)
+	}
+	im, err := controller.Restore(index, records)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %s: %w", path, err)
+	}
+	return im, nil
+}
+
+// replay applies what log n holds beyond im.
+func (s *store) replay(im *controller.Image, n uint64) (*controller.Image, error) {
+	path := s.path(n, logSuffix)
+	b, err := s.readAll(path)
+	if err != nil {
+		return nil, err
+	}
+	for pos := 0; len(b) > 0; {
+		index, records, rest, err := readFrame(b)
+		if errors.Is(err, errTorn) {
+			return im, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cluster: %s: frame at %d: %w", path, pos, err)
+		}
+		pos += len(b) - len(rest)
+		b = rest
+		if index < im.Index() {
+			continue // the snapshot has it
+		}
+		if index > im.Index() {
+			return nil, fmt.Errorf("cluster: %s: records from %d to %d are missing", path, im.Index(), index)
+		}
+		if im, err = controller.Apply(im, records...); err != nil {
+			return nil, fmt.Errorf("cluster: %s: %w", path, err)
+		}
+	}
+	return im, nil
+}
+
+// rewrite begins a new generation: a snapshot of im and an empty log. The older files go last.
+func (s *store) rewrite(im *controller.Image) error {
+	index := im.Index()
+	s.buf = appendFrame(s.buf[:0], index, im.Snapshot())
+	if err := s.writeFile(s.path(index, snapshotSuffix), s.buf); err != nil {
+		return err
+	}
+	s.base = int64(len(s.buf))
+	log, err := s.fs.Create(s.path(index, logSuffix), writeCategory)
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	if err := s.syncDir(); err != nil {
+		return errors.Join(err, log.Close())
+	}
+	if s.log != nil {
+		// Everything in it was flushed; what closing it says changes nothing.
+		_ = s.log.Close()
+	}
+	s.log, s.size = log, 0
+	return s.removeOlder(index)
+}
+
+func (s *store) removeOlder(index uint64) error {
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	for _, suffix := range []string{snapshotSuffix, logSuffix} {
+		for _, n := range numbered(names, suffix) {
+			if n >= index {
+				continue
+			}
+			if err := s.fs.Remove(s.path(n, suffix)); err != nil {
+				return fmt.Errorf("cluster: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// append writes the records of one proposal and flushes them.
+func (s *store) append(index uint64, records []controller.Record) error {
+	s.buf = appendFrame(s.buf[:0], index, records)
+	if _, err := s.log.Write(s.buf); err != nil {
+		return fmt.Errorf("cluster: writing the metadata log: %w", err)
+	}
+	if err := s.log.Sync(); err != nil {
+		return fmt.Errorf("cluster: flushing the metadata log: %w", err)
+	}
+	s.size += int64(len(s.buf))
+	return nil
+}
+
+func (s *store) close() error {
+	if s.log == nil {
+		return nil
+	}
+	err := s.log.Close()
+	s.log = nil
+	return err
+}
+
+func (s *store) writeFile(path string, b []byte) error {
+	f, err := s.fs.Create(path+tempSuffix, writeCategory)
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("cluster: %s: %w", path, err)
+	}
+	if err := s.fs.Rename(path+tempSuffix, path); err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	return s.syncDir()
+}
+
+func (s *store) syncDir() error {
+	d, err := s.fs.OpenDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("cluster: flushing %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+func (s *store) readAll(path string) ([]byte, error) {
+	f, err := s.fs.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %s: %w", path, err)
+	}
+	return b, nil
+}
+
+func (s *store) path(index uint64, suffix string) string {
+	return s.fs.PathJoin(s.dir, fmt.Sprintf("%020d%s", index, suffix))
+}
+
+// numbered returns the numbers of the files with a suffix, in order.
+func numbered(names []string, suffix string) []uint64 {
+	var out []uint64
+	for _, name := range names {
+		digits, ok := strings.CutSuffix(name, suffix)
+		if !ok {
+			continue
+		}
+		if n, err := strconv.ParseUint(digits, 10, 64); err == nil {
+			out = append(out, n)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
