@@ -9,15 +9,15 @@
 // returns a Step, which says what to write and what to answer once that is committed. It changes nothing. ApplyChange (or
 // Apply, from the bytes of the log) changes the state, for the leader that just took the step and for a replay alike.
 //
-//	                                   commit
-//	  Init   ┌───────┐ AddPartitions ┌─────────┐ EndTxn  ┌───────────────┐ every marker  ┌────────────────┐
-//	 ───────▶│ Empty │──────────────▶│ Ongoing │────────▶│ PrepareCommit │──────────────▶│ CompleteCommit │
-//	         └───────┘               └─────────┘         └───────────────┘  is written   └────────────────┘
-//	             │ EndTxn(abort)     abort │ timeout, Init
-//	             │ of protocol 2           ▼
-//	             │                 ┌──────────────┐ every marker  ┌───────────────┐
-//	             └────────────────▶│ PrepareAbort │──────────────▶│ CompleteAbort │
-//	                               └──────────────┘  is written   └───────────────┘
+//	                                  commit
+//	 Init   ┌───────┐ AddPartitions ┌─────────┐ EndTxn  ┌───────────────┐ every marker  ┌────────────────┐
+//	───────▶│ Empty │──────────────▶│ Ongoing │────────▶│ PrepareCommit │──────────────▶│ CompleteCommit │
+//	        └───────┘               └─────────┘         └───────────────┘  is written   └────────────────┘
+//	            │ EndTxn(abort)     abort │ timeout, Init
+//	            │ of protocol 2           ▼
+//	            │                 ┌──────────────┐ every marker  ┌───────────────┐
+//	            └────────────────▶│ PrepareAbort │──────────────▶│ CompleteAbort │
+//	                              └──────────────┘  is written   └───────────────┘
 //
 // From either Complete the id goes where it can go from Empty, and back to Empty by Init.
 //

@@ -1,0 +1,18 @@
+// Package transactions is the transaction coordinator with its effects: the pure machine of broker/internal/txn in the
+// shards of __transaction_state, the markers it owes, and the producer ids it gives out.
+//
+// Its promise: an answer to EndTxn means that the decision is in the log; the markers follow until every partition has
+// one, through failures of single partitions, reloads and restarts. A request that comes in between waits on the server
+// and is woken by the last marker, instead of being sent into a client's back-off.
+//
+//	EndTxn ──▶ Prepare appended ──▶ answer
+//	                     │
+//	                     └─▶ settle: marker to every partition ──▶ Complete appended ──▶ whoever waits goes on
+//	                            ▲               │ some failed
+//	                            └── back-off ◀──┘
+//
+// Settling has one goroutine per transaction that ends. It belongs to one incarnation of the machine: when the shard
+// reloads or resigns, it stops, and the next incarnation finds the debt in its log.
+//
+// Lock order: a shard's lock ▶ Coordinator.mu. Markers are written under neither.
+package transactions

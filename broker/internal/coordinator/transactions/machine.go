@@ -1,0 +1,91 @@
+package transactions
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace-io/millrace/broker/internal/coordinator"
+	"github.com/millrace-io/millrace/broker/internal/txn"
+)
+
+// machine is one incarnation of a shard's state, with who waits for it. Its fields belong to the shard's lock; ctx does
+// not change.
+type machine struct {
+	*txn.Coordinator
+	c         *Coordinator
+	partition int32
+	epoch     int32
+	ctx       context.Context // ends with the incarnation
+	cancel    context.CancelFunc
+	ends      map[string]chan struct{} // closed when the transaction of the id has its markers
+}
+
+func (c *Coordinator) newMachine(partition, epoch int32) *machine {
+	m := &machine{c: c, partition: partition, epoch: epoch, ends: make(map[string]chan struct{})}
+	m.Coordinator = txn.New(txn.Config{
+		MaxTimeout:    c.cfg.MaxTimeout,
+		IDExpiration:  c.cfg.IDExpiration,
+		NewProducerID: c.ids.take,
+	})
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	c.retire(partition, m)
+	return m
+}
+
+// retire ends the incarnation before next, which may be none.
+func (c *Coordinator) retire(partition int32, next *machine) {
+	c.mu.Lock()
+	old := c.mu.current[partition]
+	delete(c.mu.current, partition)
+	if next != nil {
+		c.mu.current[partition] = next
+	}
+	c.mu.Unlock()
+	if old != nil {
+		old.cancel()
+	}
+}
+
+// Loaded begins to settle what the leader before left open.
+func (m *machine) Loaded(now time.Time) {
+	m.Coordinator.Loaded(now)
+	if err, newer := m.Unreadable(); err != nil || newer > 0 {
+		m.c.cfg.Log.Error("records of transactions could not be read",
+			"topic", Topic, "partition", m.partition, "newer", newer, "err", err)
+	}
+	for _, d := range m.Debts() {
+		m.settle(d)
+	}
+}
+
+// take applies and writes what a step came to; what it ends is settled when that is committed.
+func (m *machine) take(step txn.Step, w *coordinator.Writer) {
+	for _, ch := range step.Changes {
+		m.ApplyChange(ch)
+		w.Append(ch.Record())
+	}
+	for _, ch := range step.Changes {
+		if d, owed := m.Debt(ch.ID); owed {
+			w.After(func() { m.settle(d) })
+		} else {
+			m.wake(ch.ID)
+		}
+	}
+}
+
+// endOf is closed when the transaction that id has in Prepare is complete.
+func (m *machine) endOf(id string) <-chan struct{} {
+	ch := m.ends[id]
+	if ch == nil {
+		ch = make(chan struct{})
+		m.ends[id] = ch
+	}
+	return ch
+}
+
+func (m *machine) wake(id string) {
+	if ch := m.ends[id]; ch != nil {
+		close(ch)
+		delete(m.ends, id)
+	}
+}
