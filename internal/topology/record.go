@@ -32,7 +32,7 @@ type RawRecord struct {
 	Partition   int32
 	Offset      int64
 	LeaderEpoch int32
-	Timestamp   int64 // ms since 1970; -1 is none
+	Timestamp   int64  // ms since 1970; -1 is none
 	Key, Value  []byte // nil is null
 	Headers     []Header
 }

@@ -35,7 +35,7 @@ func (t TopicRef) Resolve(app string) string {
 type ResetPolicy int8
 
 const (
-	ResetDefault  ResetPolicy = iota // the application's default, which is earliest
+	ResetDefault ResetPolicy = iota // the application's default, which is earliest
 	ResetEarliest
 	ResetLatest
 	ResetNone // fail

@@ -1,0 +1,212 @@
+package topology
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/millrace-io/millrace/statestore"
+)
+
+// Task is one partition of a sub-topology at work: its operators as connected closures and its stores. It belongs to one goroutine.
+type Task struct {
+	id       TaskID
+	env      Env
+	sub      *Subtopology
+	sources  []taskSource
+	stores   []statestore.Store
+	handler  FaultHandler // of deserialization faults, nil when none may be skipped
+	observed observedTimes
+	schedule schedule
+	ctx      taskContext
+
+	streamTime int64      // the highest event time that was taken; -1 before any
+	raw        *RawRecord // in process, else nil
+	at         int32      // the node whose user function runs or ran last
+	closed     bool
+}
+
+type taskSource struct {
+	node  *Node
+	time  TimestampFunc
+	entry Entry
+}
+
+// NewTask opens the stores and connects the operators of one task.
+func (s *Subtopology) NewTask(env Env) (*Task, error) {
+	t := &Task{id: env.TaskID(), env: env, sub: s, streamTime: -1, at: -1}
+	t.ctx = taskContext{Context: context.Background(), task: t}
+	if c, ok := env.(ContextEnv); ok {
+		t.ctx.Context = c.Context()
+	}
+	w := &Wiring{task: t, env: env, entries: map[*Node]any{}, stores: map[string]statestore.Store{}}
+	if h, ok := env.(FaultHandler); ok {
+		if h.Handles(FaultProcessing) || h.Handles(FaultProduction) {
+			w.handler = h
+		}
+		if h.Handles(FaultDeserialization) {
+			t.handler = h
+		}
+	}
+	for _, d := range s.stores {
+		st, err := env.OpenStore(d.Spec)
+		if err != nil {
+			err = fmt.Errorf("task %s: store %q (%s): %w", t.id, d.Spec.StoreName(), d.Site, err)
+			return nil, errors.Join(err, t.Close())
+		}
+		t.stores = append(t.stores, st)
+		w.stores[d.Spec.StoreName()] = st
+	}
+	if err := t.wire(w); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+// wire connects the operators from the last to the first, so that each finds its children's entries.
+func (t *Task) wire(w *Wiring) (err error) {
+	defer func() {
+		if f, ok := recover().(wiringFailure); ok {
+			err = fmt.Errorf("task %s: %w", t.id, f.err)
+		}
+	}()
+	for i := len(t.sub.nodes) - 1; i >= 0; i-- {
+		n := t.sub.nodes[i]
+		w.entries[n] = n.wire(w, n)
+	}
+	for _, s := range t.sub.sources {
+		ts := taskSource{node: s.node, time: RecordTime, entry: w.entries[s.node].(Entry)}
+		if s.node.source.Timestamps != nil {
+			ts.time = s.node.source.Timestamps(w)
+		}
+		t.sources = append(t.sources, ts)
+	}
+	return nil
+}
+
+// wiringFailure carries an error of the environment out of a node's wiring.
+type wiringFailure struct{ err error }
+
+// Fail ends the construction of the task with an error of the environment; only wiring functions may call it.
+func (w *Wiring) Fail(err error) { panic(wiringFailure{err}) }
+
+// ID returns the task's id.
+func (t *Task) ID() TaskID { return t.id }
+
+// Timestamp returns the event time of a record of a source. drop tells that the record has none and is to be skipped; it has been counted.
+func (t *Task) Timestamp(source int, raw *RawRecord, partitionTime int64) (ts int64, drop bool, err error) {
+	s := &t.sources[source]
+	t.raw, t.at = raw, int32(s.node.id)
+	defer t.recoverInto(&err)
+	ts, err = s.time(raw, partitionTime)
+	if err != nil {
+		err = t.fault(FaultDeserialization, s.node, err)
+		if t.handler != nil {
+			if err = settle(t.handler, t.env, err); err == nil {
+				return 0, true, nil
+			}
+		}
+		return 0, false, err
+	}
+	if ts < 0 {
+		t.env.Dropped(s.node.name, DropTimestamp)
+		return 0, true, nil
+	}
+	return ts, false, nil
+}
+
+// Process decodes a record and takes it through the operators, then fires the stream-time punctuators that are due. A failure is a *[Fault]; the task must
+// not be used for further records after one.
+func (t *Task) Process(source int, raw *RawRecord, timestamp int64) (err error) {
+	s := &t.sources[source]
+	t.raw, t.at = raw, int32(s.node.id)
+	defer t.recoverInto(&err)
+	if err = s.entry(raw, timestamp); err != nil {
+		if t.handler == nil {
+			return t.fault(FaultInternal, nil, err)
+		}
+		if err = settle(t.handler, t.env, err); err != nil {
+			return t.fault(FaultInternal, nil, err)
+		}
+	}
+	if t.schedule.streamDue(t.streamTime) {
+		if err = t.schedule.fireStream(t.streamTime); err != nil {
+			return t.fault(FaultInternal, nil, err)
+		}
+	}
+	return nil
+}
+
+// recoverInto ends a call into the operators: a panic becomes a fault, and no record is in process any more.
+func (t *Task) recoverInto(err *error) {
+	if p := recover(); p != nil {
+		*err = t.panicFault(p)
+	}
+	t.raw = nil
+}
+
+// Punctuate fires the wall-clock punctuators that are due at wall, ms since 1970.
+func (t *Task) Punctuate(wall int64) (err error) {
+	defer t.recoverInto(&err)
+	if err = t.schedule.fireWall(wall); err != nil {
+		return t.fault(FaultInternal, nil, err)
+	}
+	return nil
+}
+
+// NextPunctuation returns the wall-clock time at which Punctuate has something to do; ok is false when nothing is scheduled.
+func (t *Task) NextPunctuation() (wall int64, ok bool) { return t.schedule.nextWall() }
+
+// Flush forwards what write-back caches hold back, upper stores before the lower ones that their results reach.
+func (t *Task) Flush() (err error) {
+	defer t.recoverInto(&err)
+	for _, s := range t.stores {
+		if err = s.Flush(); err != nil {
+			return t.fault(FaultInternal, nil, err)
+		}
+	}
+	return nil
+}
+
+// Stores returns the task's stores in order of declaration, which is topological.
+func (t *Task) Stores() []statestore.Store { return t.stores }
+
+// StreamTime is the highest event time that the task has taken, -1 before any.
+func (t *Task) StreamTime() int64 { return t.streamTime }
+
+// SetStreamTime restores the stream time that was committed.
+func (t *Task) SetStreamTime(ts int64) { t.streamTime = ts }
+
+// Metadata returns the operators' own times, to be committed with the offsets; nil when there are none.
+func (t *Task) Metadata() []byte { return t.observed.encode() }
+
+// SetMetadata restores what Metadata returned before the task moved or crashed. What it does not know is ignored.
+func (t *Task) SetMetadata(b []byte) error {
+	if err := t.observed.decode(b); err != nil {
+		return fmt.Errorf("task %s: committed metadata: %w", t.id, err)
+	}
+	return nil
+}
+
+// Close closes the stores. Idempotent.
+func (t *Task) Close() error {
+	if t.closed {
+		return nil
+	}
+	t.closed = true
+	var errs []error
+	for _, s := range t.stores {
+		if err := s.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("task %s: store %q: %w", t.id, s.StoreName(), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// RecordTime is the timestamp extractor of a source that was given none: the record's own time; a record without one is an error.
+func RecordTime(raw *RawRecord, _ int64) (int64, error) {
+	if raw.Timestamp < 0 {
+		return 0, fmt.Errorf("the record has the negative timestamp %d; choose what to do with such records, for example stream.SkipInvalidTimestamps", raw.Timestamp)
+	}
+	return raw.Timestamp, nil
+}

@@ -1,0 +1,160 @@
+package topology
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/millrace-io/millrace/statestore"
+)
+
+// Wiring is a task under construction: it opens the stores and connects the operators of a sub-topology, last ones first, with typed closures.
+type Wiring struct {
+	task    *Task
+	env     Env
+	handler FaultHandler // nil unless processing faults may be skipped
+	entries map[*Node]any
+	stores  map[string]statestore.Store
+}
+
+// Env is the task's environment.
+func (w *Wiring) Env() Env { return w.env }
+
+// Store returns the task's partition of a store, which the node must own or be connected to.
+func (w *Wiring) Store(name string) statestore.Store { return w.stores[name] }
+
+// Context is what functions of the ...Ctx form get.
+func (w *Wiring) Context() context.Context { return &w.task.ctx }
+
+// StreamTime returns the task's stream time.
+func (w *Wiring) StreamTime() func() int64 { return w.task.StreamTime }
+
+// Observed returns the operator's own stream time, the highest timestamp that reached it: -1 before any record. It is stored with the committed offsets under
+// a durable name, the operator's store, so that what was late before a crash is late after it.
+func (w *Wiring) Observed(name string) *int64 { return w.task.observed.cell(name) }
+
+// At returns the cell in which the task keeps the operator in charge, and the node's value for it. An operator writes it before each call of a user's
+// function, so that a panic finds its operator.
+func (w *Wiring) At(n *Node) (cell *int32, id int32) { return &w.task.at, int32(n.id) }
+
+// Failure returns the function that turns an error of a user's function into the operator's fault.
+func (w *Wiring) Failure(n *Node, kind FaultKind) func(error) error {
+	t := w.task
+	return func(err error) error { return t.fault(kind, n, err) }
+}
+
+// Drop returns the function that counts a record that went no further at a node.
+func (w *Wiring) Drop(n *Node) func(DropReason) {
+	env, name := w.env, n.name
+	return func(r DropReason) { env.Dropped(name, r) }
+}
+
+// Advance moves the task's stream time; sources call it with the time of each record that they decoded.
+func (w *Wiring) Advance() func(timestamp int64) {
+	t := w.task
+	return func(ts int64) { t.streamTime = max(t.streamTime, ts) }
+}
+
+// Next returns the entry of a node's children: one function that calls them in order of declaration and stops at the first error.
+func Next[K, V any](w *Wiring, n *Node) Sink[K, V] {
+	var sinks []Sink[K, V]
+	for _, c := range n.children {
+		s, ok := w.entries[c].(Sink[K, V])
+		if !ok {
+			panic(fmt.Sprintf("topology: %s does not take what %s gives: %T", c.name, n.name, w.entries[c]))
+		}
+		sinks = append(sinks, s)
+	}
+	switch len(sinks) {
+	case 0:
+		return func(*Record[K, V]) error { return nil }
+	case 1:
+		return sinks[0]
+	case 2:
+		a, b := sinks[0], sinks[1]
+		return func(r *Record[K, V]) error {
+			if err := a(r); err != nil {
+				return err
+			}
+			return b(r)
+		}
+	}
+	return func(r *Record[K, V]) error {
+		for _, s := range sinks {
+			if err := s(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// guard lets the fault handler skip an operator's input, when there is a handler: its own panics and errors are asked about here, once, and the operators
+// above go on as if it had returned.
+func guard[K, V any](w *Wiring, n *Node, in Sink[K, V]) any {
+	if w.handler == nil {
+		return in
+	}
+	t, handler, env := w.task, w.handler, w.env
+	return Sink[K, V](func(r *Record[K, V]) (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = t.panicFault(p)
+			}
+			err = settle(handler, env, err)
+		}()
+		return in(r)
+	})
+}
+
+// settle asks the handler about a fault that nobody has decided yet.
+func settle(handler FaultHandler, env Env, err error) error {
+	if err == nil {
+		return nil
+	}
+	var f *Fault
+	if !errors.As(err, &f) || f.decided || f.Kind == FaultInternal {
+		return err
+	}
+	f.decided = true
+	if !handler.Handles(f.Kind) || !handler.HandleFault(f) {
+		return err
+	}
+	reason := DropFailed
+	if f.Kind == FaultDeserialization {
+		reason = DropPoison
+	}
+	env.Dropped(f.Node, reason)
+	return nil
+}
+
+// fault names the operator and the record in process.
+func (t *Task) fault(kind FaultKind, n *Node, err error) error {
+	var already *Fault
+	if errors.As(err, &already) {
+		return err
+	}
+	f := &Fault{Kind: kind, Err: err}
+	if n != nil {
+		f.Node, f.Op, f.Site = n.name, n.op.Name, n.op.Site
+	}
+	if t.raw != nil {
+		f.Topic, f.Partition, f.Offset = t.raw.Topic, t.raw.Partition, t.raw.Offset
+	}
+	return f
+}
+
+// panicFault is called while a panic is being recovered: the operator in charge is the one that wrote the task's cell last.
+func (t *Task) panicFault(p any) error {
+	var n *Node
+	if id := int(t.at); id >= 0 && id < len(t.sub.topo.nodes) {
+		n = t.sub.topo.nodes[id]
+	}
+	err := t.fault(FaultProcessing, n, &Panic{Value: p})
+	var f *Fault
+	if errors.As(err, &f) {
+		f.Stack = debug.Stack()
+	}
+	return err
+}
