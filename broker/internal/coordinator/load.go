@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/millrace-io/millrace/internal/record"
 )
 
 // load replays the log until it succeeds or the shard is resigned. It runs on its own goroutine, counted in running.
@@ -46,6 +48,7 @@ func (s *Shard[M]) tryLoad() error {
 
 // replay feeds the log between its bounds to m.
 func replay(ctx context.Context, log Log, m Machine) error {
+	unpack := record.NewDecompressor(record.DefaultMaxDecompressed)
 	next, end := log.Bounds()
 	for next < end {
 		if err := ctx.Err(); err != nil {
@@ -55,7 +58,7 @@ func replay(ctx context.Context, log Log, m Machine) error {
 		if err != nil {
 			return err
 		}
-		after, err := replayBatches(data, next, m)
+		after, err := replayBatches(data, next, m, unpack)
 		if err != nil {
 			return err
 		}

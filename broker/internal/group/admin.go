@@ -1,0 +1,99 @@
+package group
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// Describe shows a group. Only a stable group has a protocol, metadata and assignments to show.
+func (m *Machine) Describe(groupID string) Description {
+	g := m.groups[groupID]
+	if g == nil {
+		return Description{Err: kerr.GroupIDNotFound, Group: groupID, State: Dead}
+	}
+	d := Description{Group: groupID, State: g.state, ProtocolType: g.protocolType}
+	stable := g.state == Stable
+	if stable {
+		d.Protocol = g.protocol
+	}
+	for _, mb := range g.order {
+		md := MemberDescription{ID: mb.id, InstanceID: mb.instanceID, ClientID: mb.clientID, ClientHost: mb.clientHost}
+		if stable {
+			md.Metadata, md.Assignment = mb.metadataFor(g.protocol), mb.assignment
+		}
+		d.Members = append(d.Members, md)
+	}
+	return d
+}
+
+// List shows all groups, by id.
+func (m *Machine) List() []Listing {
+	all := make([]Listing, 0, len(m.groups))
+	for _, id := range m.groupIDs() {
+		g := m.groups[id]
+		all = append(all, Listing{Group: id, ProtocolType: g.protocolType, State: g.state, Kind: Classic})
+	}
+	return all
+}
+
+// Delete removes a group that has no members, with its offsets.
+func (m *Machine) Delete(now time.Time, groupID string) (Result, error) {
+	m.begin(now)
+	g := m.groups[groupID]
+	switch {
+	case groupID == "":
+		return m.end(nil), kerr.InvalidGroupID
+	case g == nil:
+		return m.end(nil), kerr.GroupIDNotFound
+	case g.state != Empty:
+		return m.end(g), kerr.NonEmptyGroup
+	}
+	for _, p := range g.partitions() {
+		m.forgetOffset(g, p)
+	}
+	m.deleteGroup(g)
+	return m.end(nil), nil
+}
+
+// DeleteOffsets removes the offsets of partitions that the group's members do not read. The error concerns the whole
+// request; otherwise errs has one for every partition.
+func (m *Machine) DeleteOffsets(now time.Time, groupID string, partitions []Partition) (res Result, errs []error, err error) {
+	m.begin(now)
+	g := m.groups[groupID]
+	switch {
+	case groupID == "":
+		return m.end(nil), nil, kerr.InvalidGroupID
+	case g == nil:
+		return m.end(nil), nil, kerr.GroupIDNotFound
+	case g.state != Empty && !g.isConsumer():
+		return m.end(g), nil, kerr.NonEmptyGroup
+	}
+	errs = make([]error, len(partitions))
+	for i, p := range partitions {
+		if len(g.members) > 0 && g.subscribedTo(p.Topic) {
+			errs[i] = kerr.GroupSubscribedToTopic
+			continue
+		}
+		if _, ok := g.offsets[p.Topic][p.Partition]; ok {
+			m.forgetOffset(g, p)
+		}
+	}
+	return m.end(g), errs, nil
+}
+
+// TopicsDeleted removes the offsets that groups committed for topics which are gone.
+func (m *Machine) TopicsDeleted(now time.Time, topics []string) Result {
+	m.begin(now)
+	for _, id := range m.groupIDs() {
+		g := m.groups[id]
+		for _, p := range g.partitions() {
+			for _, topic := range topics {
+				if p.Topic == topic {
+					m.forgetOffset(g, p)
+				}
+			}
+		}
+	}
+	return m.end(nil)
+}

@@ -1,0 +1,157 @@
+package group
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"github.com/millrace-io/millrace/broker/internal/coordinator/entry"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Apply takes one record of the log, the leader's own as well as a replayed one. Records of other kinds and newer versions,
+// and records that cannot be read, are passed over: this program did not write them.
+func (m *Machine) Apply(r entry.Record, p entry.Producer) {
+	if len(r.Key) < 2 {
+		return
+	}
+	switch version := int16(binary.BigEndian.Uint16(r.Key)); version {
+	case 0, offsetKeyVersion:
+		var k kmsg.OffsetCommitKey
+		if k.ReadFrom(r.Key) == nil {
+			m.applyOffset(k.Group, Partition{k.Topic, k.Partition}, r.Value, p)
+		}
+	case groupKeyVersion:
+		var k kmsg.GroupMetadataKey
+		if k.ReadFrom(r.Key) == nil {
+			m.applyGroup(k.Group, r.Value)
+		}
+	}
+}
+
+func (m *Machine) applyOffset(groupID string, p Partition, value []byte, by entry.Producer) {
+	if value == nil {
+		if g := m.groups[groupID]; g != nil && by.None() {
+			g.deleteOffset(p)
+			m.dropIfBare(g)
+		}
+		return
+	}
+	o, ok := decodeOffset(value)
+	if !ok {
+		return
+	}
+	m.applied++
+	o.seq = m.applied
+	if by.None() {
+		m.obtain(groupID).setOffset(p, o)
+		return
+	}
+	m.hold(groupID, p, o, by)
+}
+
+// dropIfBare removes a group that the log does not know any more.
+func (m *Machine) dropIfBare(g *group) {
+	if !g.written && g.removable() {
+		m.drop(g)
+	}
+}
+
+func decodeOffset(value []byte) (offset, bool) {
+	if len(value) < 2 || int16(binary.BigEndian.Uint16(value)) < 0 {
+		return offset{}, false
+	}
+	v := kmsg.NewOffsetCommitValue()
+	v.LeaderEpoch = -1
+	if v.ReadFrom(value) != nil {
+		return offset{}, false
+	}
+	o := offset{
+		at:          v.Offset,
+		leaderEpoch: v.LeaderEpoch,
+		metadata:    v.Metadata,
+		committed:   at(v.CommitTimestamp),
+		topicID:     v.TopicID,
+	}
+	if v.Version == 1 {
+		o.expires = at(v.ExpireTimestamp)
+	}
+	return o, true
+}
+
+// applyGroup takes over what a record says of a group's members. A member that is there already keeps what only the leader
+// knows: its other protocols, what it waits for, its session.
+func (m *Machine) applyGroup(id string, value []byte) {
+	if value == nil {
+		if g := m.groups[id]; g != nil {
+			m.applyDeletion(g)
+		}
+		return
+	}
+	v := kmsg.NewGroupMetadataValue()
+	if len(value) < 2 || int16(binary.BigEndian.Uint16(value)) < 0 || v.ReadFrom(value) != nil {
+		return
+	}
+	g := m.obtain(id)
+	g.written = true
+	g.generation = v.Generation
+	g.protocolType = v.ProtocolType
+	g.protocol = deref(v.Protocol)
+	g.since = at(v.CurrentStateTimestamp)
+
+	named := make(map[string]bool, len(v.Members))
+	for i := range v.Members {
+		named[v.Members[i].MemberID] = true
+	}
+	for _, mb := range slices.Clone(g.order) {
+		if !named[mb.id] {
+			g.remove(mb)
+		}
+	}
+	for i := range v.Members {
+		g.applyMember(&v.Members[i])
+	}
+	g.leader = deref(v.Leader)
+	g.state = Stable
+	if len(g.members) == 0 {
+		g.state = Empty
+	}
+	g.subscribe()
+}
+
+func (g *group) applyMember(v *kmsg.GroupMetadataValueMember) {
+	mb := g.members[v.MemberID]
+	if mb == nil {
+		mb = &member{
+			id:         v.MemberID,
+			instanceID: v.InstanceID,
+			clientID:   v.ClientID,
+			clientHost: v.ClientHost,
+			session:    fromMillis(v.SessionTimeoutMillis),
+			rebalance:  fromMillis(v.RebalanceTimeoutMillis),
+			protocols:  own([]Protocol{{Name: g.protocol, Metadata: v.Subscription}}),
+		}
+		if v.RebalanceTimeoutMillis < 0 {
+			mb.rebalance = mb.session // before version 1
+		}
+		g.add(mb)
+	}
+	if !bytes.Equal(mb.assignment, v.Assignment) {
+		mb.assignment = bytes.Clone(v.Assignment)
+	}
+}
+
+// applyDeletion forgets the group, but for offsets that a transaction still holds for it.
+func (m *Machine) applyDeletion(g *group) {
+	m.drop(g)
+	if len(g.pending) > 0 {
+		m.obtain(g.id).pending = g.pending
+	}
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

@@ -1,0 +1,60 @@
+package group
+
+import "time"
+
+// Config holds the limits of a Machine. The zero value of a field means the default in its comment.
+type Config struct {
+	// NewID returns a string that was never returned before; the random part of a member id. Required.
+	NewID func() string
+
+	InitialRebalanceDelay time.Duration // how long an empty group waits for more members; zero is not at all
+	MinSessionTimeout     time.Duration // 6 s
+	MaxSessionTimeout     time.Duration // 30 min
+	MaxMembers            int           // members of one group; 10,000
+	MaxOffsetMetadata     int           // bytes of a committed offset's metadata; 4,096
+	OffsetsRetention      time.Duration // 7 days
+	ExpiryInterval        time.Duration // between two looks for what has expired; 10 min
+
+	// MaxGroupBytes bounds what the members of one group say about themselves, over all their protocols. 16 MiB: a
+	// hundred members with the metadata of ten thousand partitions each.
+	MaxGroupBytes int
+	// MaxRecordBytes bounds the record that holds a group with its assignments; below the internal topic's
+	// max.message.bytes of 1 MiB, with room for the batch around it.
+	MaxRecordBytes int
+}
+
+const (
+	defaultMinSession     = 6 * time.Second
+	defaultMaxSession     = 30 * time.Minute
+	defaultMaxMembers     = 10_000
+	defaultOffsetMetadata = 4096
+	defaultRetention      = 7 * 24 * time.Hour
+	defaultExpiryInterval = 10 * time.Minute
+	defaultGroupBytes     = 16 << 20
+	defaultRecordBytes    = 1<<20 - 1<<10
+
+	// newMemberTimeout is the session of a member that does not know its id yet and so cannot send heartbeats.
+	newMemberTimeout = 5 * time.Minute
+)
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	setInt := func(d *int, v int) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&c.MinSessionTimeout, defaultMinSession)
+	set(&c.MaxSessionTimeout, defaultMaxSession)
+	set(&c.OffsetsRetention, defaultRetention)
+	set(&c.ExpiryInterval, defaultExpiryInterval)
+	setInt(&c.MaxMembers, defaultMaxMembers)
+	setInt(&c.MaxOffsetMetadata, defaultOffsetMetadata)
+	setInt(&c.MaxGroupBytes, defaultGroupBytes)
+	setInt(&c.MaxRecordBytes, defaultRecordBytes)
+	return c
+}
