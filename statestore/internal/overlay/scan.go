@@ -1,0 +1,167 @@
+package overlay
+
+import (
+	"bytes"
+	"slices"
+)
+
+// sortKey is a staged entry with the part of its key that decides most comparisons.
+type sortKey struct {
+	prefix uint64
+	entry  uint32
+}
+
+// Sorted returns the staged entries in key order, for EntryAt. Valid until the next change of the table.
+func (t *Table) Sorted() []uint32 {
+	if len(t.staged) < 2 {
+		return t.staged
+	}
+	if x := &t.index; x.built && len(x.nodes) == len(t.staged)+1 {
+		n := uint32(0)
+		for i := range t.staged {
+			n = x.links[x.nodes[n].tower]
+			t.staged[i] = x.nodes[n].entry
+		}
+		return t.staged
+	}
+	if cap(t.order) < len(t.staged) {
+		t.order = make([]sortKey, 0, len(t.staged)+len(t.staged)/4)
+	}
+	skip := t.commonPrefix()
+	order := t.order[:0]
+	for _, i := range t.staged {
+		order = append(order, sortKey{prefixOf(t.keyOf(&t.entries[i])[skip:]), i})
+	}
+	slices.SortFunc(order, func(a, b sortKey) int {
+		switch {
+		case a.prefix < b.prefix:
+			return -1
+		case a.prefix > b.prefix:
+			return 1
+		}
+		return bytes.Compare(t.keyOf(&t.entries[a.entry]), t.keyOf(&t.entries[b.entry]))
+	})
+	for n := range order {
+		t.staged[n] = order[n].entry // the order of staging is of no use to anyone
+	}
+	return t.staged
+}
+
+// commonPrefix is how many bytes all staged keys begin with.
+func (t *Table) commonPrefix() int {
+	first := t.keyOf(&t.entries[t.staged[0]])
+	n := len(first)
+	for _, i := range t.staged[1:] {
+		k := t.keyOf(&t.entries[i])
+		n = min(n, len(k))
+		for j := range n {
+			if k[j] != first[j] {
+				n = j
+				break
+			}
+		}
+		if n == 0 {
+			break
+		}
+	}
+	return n
+}
+
+// EntryAt returns a staged entry by what Sorted returned for it.
+func (t *Table) EntryAt(i uint32) (key, value []byte, has bool) {
+	e := &t.entries[i]
+	return t.keyOf(e), t.valueOf(e), e.flags&present != 0
+}
+
+// Iter walks over the staged entries of a range in key order or backwards. The table may change meanwhile: entries staged ahead of the walk are seen, and one
+// that is behind is not seen again.
+type Iter struct {
+	t       *Table
+	lo, hi  []byte // nil is open
+	reverse bool
+	begun   bool
+	done    bool
+	node    uint32
+	epoch   uint64
+	key     []byte // a copy of the current key, to find the place again
+}
+
+// Scan returns an iterator over the staged entries with keys in [lo, hi), a nil bound being open.
+func (t *Table) Scan(lo, hi []byte, reverse bool) Iter {
+	return Iter{t: t, lo: lo, hi: hi, reverse: reverse}
+}
+
+// Next moves to the next entry and says whether there is one.
+func (it *Iter) Next() bool {
+	t := it.t
+	if it.done || len(t.staged) == 0 {
+		it.done = true
+		return false
+	}
+	if !t.index.built {
+		t.index.build(t)
+	}
+	x := &t.index
+	switch {
+	case !it.begun || it.epoch != t.epoch:
+		it.seek()
+	case it.reverse:
+		it.node = x.nodes[it.node].prev
+	default:
+		it.node = x.links[x.nodes[it.node].tower]
+	}
+	if it.node == 0 {
+		it.done = true
+		return false
+	}
+	key := t.keyOf(&t.entries[x.nodes[it.node].entry])
+	if it.reverse && it.lo != nil && bytes.Compare(key, it.lo) < 0 || !it.reverse && it.hi != nil && bytes.Compare(key, it.hi) >= 0 {
+		it.done = true
+		return false
+	}
+	it.key = append(it.key[:0], key...)
+	return true
+}
+
+// seek places the iterator on the first entry after its last one, or on the first of all.
+func (it *Iter) seek() {
+	t, x := it.t, &it.t.index
+	var before [maxHeight]uint32
+	switch {
+	case it.reverse && it.begun:
+		x.search(t, it.key, &before)
+		it.node = before[0]
+	case it.reverse && it.hi != nil:
+		x.search(t, it.hi, &before)
+		it.node = before[0]
+	case it.reverse:
+		it.node = x.nodes[0].prev
+	case it.begun:
+		it.node = x.search(t, it.key, &before)
+		if it.node != 0 && bytes.Equal(t.keyOf(&t.entries[x.nodes[it.node].entry]), it.key) {
+			it.node = x.links[x.nodes[it.node].tower]
+		}
+	case it.lo != nil:
+		it.node = x.search(t, it.lo, &before)
+	default:
+		it.node = x.links[x.nodes[0].tower]
+	}
+	it.begun, it.epoch = true, t.epoch
+}
+
+// Key is the current key, a copy that stays valid until Next.
+func (it *Iter) Key() []byte { return it.key }
+
+// Entry returns the value of the current entry as it is now; has is false for a staged deletion. Valid until the table's next change.
+func (it *Iter) Entry() (value []byte, has bool) {
+	t := it.t
+	if it.epoch == t.epoch {
+		e := &t.entries[t.index.nodes[it.node].entry]
+		return t.valueOf(e), e.flags&present != 0
+	}
+	if i := t.find(it.key); i != none {
+		e := &t.entries[i]
+		return t.valueOf(e), e.flags&present != 0
+	}
+	return nil, false
+}

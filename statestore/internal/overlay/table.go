@@ -1,0 +1,310 @@
+package overlay
+
+import (
+	"bytes"
+	"hash/maphash"
+)
+
+// Table is the overlay of one store. The zero value is not ready; use New.
+//
+// Slices that a method returns are valid until the next call that changes the table.
+type Table struct {
+	seed    maphash.Seed
+	slots   []uint64 // hash<<32 | index+1; 0 is free. Its length is a power of two.
+	entries []entry
+	last    uint32 // the entry that find returned last, or none
+	arena   arena
+
+	staged      []uint32 // entries changed since the last Commit, in the order of their first change
+	stagedBytes int
+	cleanBytes  int
+	cleanLimit  int
+
+	track    bool      // changes are held back for TakePending
+	pending  []pending // parallel to entries while track is set
+	first    uint32    // ends of the list of pending entries, in the order of their last change
+	latest   uint32
+	oldBytes int // arena bytes that pending reserves
+
+	index index // over the staged entries, once a scan asked for it
+	epoch uint64
+
+	order []sortKey // scratch of the sorted view
+}
+
+// entry is one key. Pointer-free.
+type entry struct {
+	key    ref
+	value  ref
+	keyLen uint32
+	length uint32 // of the value
+	cap    uint32 // bytes reserved at value
+	hash   uint32
+	flags  flags
+}
+
+type flags uint8
+
+const (
+	present     flags = 1 << iota // the key has a value; without it the entry says that there is none
+	staged                        // changed since the last Commit
+	pendingFlag                   // changed since the last TakePending
+	used                          // touched since the last sweep
+)
+
+const (
+	none = ^uint32(0)
+	// entryBytes is what an entry takes besides key and value: the entry itself and its slots at the average load.
+	entryBytes = 40 + 12
+	minSlots   = 16
+)
+
+// New returns an empty table that keeps at most about cleanLimit bytes of clean entries.
+func New(cleanLimit int) *Table {
+	return &Table{seed: maphash.MakeSeed(), last: none, first: none, latest: none, cleanLimit: cleanLimit}
+}
+
+// Len is the number of entries, staged and clean, those that say "no value" included.
+func (t *Table) Len() int { return len(t.entries) }
+
+// StagedBytes is the memory that staged entries take.
+func (t *Table) StagedBytes() int { return t.stagedBytes }
+
+// StagedLen is the number of staged entries.
+func (t *Table) StagedLen() int { return len(t.staged) }
+
+// CleanBytes is the memory that clean entries take.
+func (t *Table) CleanBytes() int { return t.cleanBytes }
+
+func (e *entry) bytes() int { return int(e.keyLen) + int(e.cap) + entryBytes }
+
+func (t *Table) keyOf(e *entry) []byte   { return t.arena.at(e.key, e.keyLen) }
+func (t *Table) valueOf(e *entry) []byte { return t.arena.at(e.value, e.length) }
+
+// Get returns what the table knows about a key: known is false when it knows nothing, has is false when the key is known to have no value. The value of a
+// staged deletion is what Delete was given.
+func (t *Table) Get(key []byte) (value []byte, has, known bool) {
+	i := t.find(key)
+	if i == none {
+		return nil, false, false
+	}
+	e := &t.entries[i]
+	e.flags |= used
+	return t.valueOf(e), e.flags&present != 0, true
+}
+
+// find returns the entry of a key, or none.
+func (t *Table) find(key []byte) uint32 {
+	if t.last != none { // a put after a get of the same key is the common case
+		if e := &t.entries[t.last]; int(e.keyLen) == len(key) && bytes.Equal(t.keyOf(e), key) {
+			return t.last
+		}
+	}
+	if len(t.slots) == 0 {
+		return none
+	}
+	h := t.hash(key)
+	mask := uint32(len(t.slots) - 1)
+	for at := h & mask; ; at = (at + 1) & mask {
+		s := t.slots[at]
+		if s == 0 {
+			return none
+		}
+		if uint32(s>>32) != h {
+			continue
+		}
+		i := uint32(s) - 1
+		if e := &t.entries[i]; int(e.keyLen) == len(key) && bytes.Equal(t.keyOf(e), key) {
+			t.last = i
+			return i
+		}
+	}
+}
+
+func (t *Table) hash(key []byte) uint32 {
+	h := maphash.Bytes(t.seed, key)
+	return uint32(h ^ h>>32)
+}
+
+// add appends an entry for a key that the table does not have. Its value is empty.
+func (t *Table) add(key []byte) uint32 {
+	r, b := t.arena.alloc(len(key))
+	copy(b, key)
+	return t.addRef(r, uint32(len(key)), t.hash(key))
+}
+
+func (t *Table) addRef(key ref, keyLen, hash uint32) uint32 {
+	if 4*(len(t.entries)+1) > 3*len(t.slots) {
+		t.grow()
+	}
+	i := uint32(len(t.entries))
+	t.entries = append(t.entries, entry{key: key, keyLen: keyLen, hash: hash})
+	if t.track {
+		t.pending = append(t.pending, pending{})
+	}
+	t.link(i, hash)
+	t.last = i
+	return i
+}
+
+// link stores an entry in the first free slot after its hash.
+func (t *Table) link(i, hash uint32) {
+	mask := uint32(len(t.slots) - 1)
+	at := hash & mask
+	for t.slots[at] != 0 {
+		at = (at + 1) & mask
+	}
+	t.slots[at] = uint64(hash)<<32 | uint64(i+1)
+}
+
+func (t *Table) grow() {
+	t.slots = make([]uint64, max(minSlots, 2*len(t.slots)))
+	for i := range t.entries {
+		t.link(uint32(i), t.entries[i].hash)
+	}
+}
+
+// setValue stores a value, over the old one where it fits.
+func (t *Table) setValue(e *entry, value []byte) {
+	n := uint32(len(value))
+	if n > e.cap {
+		e.value, _ = t.arena.alloc(len(value))
+		e.cap = n
+	}
+	e.length = n
+	copy(t.arena.at(e.value, n), value)
+}
+
+// Fill adds what the engine has for a key that the table does not know. has is false when the engine has no value for it.
+func (t *Table) Fill(key, value []byte, has bool) {
+	if 4*(len(key)+len(value)+entryBytes) > t.cleanLimit {
+		return // it would push everything else out
+	}
+	i := t.add(key)
+	e := &t.entries[i]
+	if has {
+		t.setValue(e, value)
+		e.flags |= present
+	}
+	e.flags |= used
+	t.cleanBytes += e.bytes()
+	if t.cleanBytes > t.cleanLimit {
+		t.rebuild(t.cleanLimit / 2)
+	}
+}
+
+// Put stages a value.
+func (t *Table) Put(key, value []byte) { t.change(key, value, present) }
+
+// Delete stages a deletion. note is kept like a value.
+func (t *Table) Delete(key, note []byte) { t.change(key, note, 0) }
+
+func (t *Table) change(key, value []byte, has flags) {
+	i := t.find(key)
+	isNew := i == none
+	if isNew {
+		i = t.add(key)
+	}
+	e := &t.entries[i]
+	before := 0
+	switch {
+	case e.flags&staged != 0:
+		before = e.bytes()
+	case !isNew:
+		t.cleanBytes -= e.bytes() // a clean entry leaves the cache for the staged ones
+	}
+	if t.track {
+		t.markPending(i, e, isNew)
+	}
+	t.setValue(e, value)
+	e.flags = e.flags&^present | has | used
+	if e.flags&staged == 0 {
+		e.flags |= staged
+		t.staged = append(t.staged, i)
+		if t.index.built {
+			t.index.insert(t, i)
+		}
+	}
+	t.stagedBytes += e.bytes() - before
+}
+
+// Commit makes the staged entries clean ones. Changes that TakePending has not returned are no longer pending.
+func (t *Table) Commit() {
+	t.dropPending()
+	for _, i := range t.staged {
+		e := &t.entries[i]
+		e.flags &^= staged
+	}
+	t.cleanBytes += t.stagedBytes
+	t.stagedBytes = 0
+	t.staged = t.staged[:0]
+	t.index.reset()
+	t.epoch++
+	// Values that grew and keys that were swept leave garbage in the arena. Half of it may be garbage, beyond what a small table never minds.
+	garbage := t.arena.allocated - t.oldBytes - (t.cleanBytes - entryBytes*len(t.entries))
+	switch {
+	case t.cleanBytes > t.cleanLimit:
+		t.rebuild(t.cleanLimit / 2)
+	case garbage > t.arena.allocated/2+firstChunkBytes:
+		t.rebuild(t.cleanLimit)
+	}
+}
+
+// Discard forgets everything.
+func (t *Table) Discard() {
+	clear(t.slots)
+	t.entries = t.entries[:0]
+	t.pending = t.pending[:0]
+	t.staged = t.staged[:0]
+	t.arena.reset()
+	t.last, t.first, t.latest = none, none, none
+	t.stagedBytes, t.cleanBytes, t.oldBytes = 0, 0, 0
+	t.index.reset()
+	t.epoch++
+}
+
+// rebuild copies the table without its garbage, keeping all staged entries and the clean ones that were touched since the sweep before, the newest first, up to
+// keep bytes.
+func (t *Table) rebuild(keep int) {
+	old := *t
+	t.arena = arena{}
+	t.slots, t.entries, t.pending = nil, nil, nil
+	t.staged = make([]uint32, 0, len(old.staged))
+	t.last, t.first, t.latest = none, none, none
+	t.stagedBytes, t.cleanBytes, t.oldBytes = 0, 0, 0
+
+	moved := make([]uint32, len(old.entries)) // old index -> new index
+	for i := range moved {
+		moved[i] = none
+	}
+	for _, i := range old.staged {
+		moved[i] = t.adopt(&old, i)
+		t.staged = append(t.staged, moved[i])
+	}
+	for i := len(old.entries) - 1; i >= 0; i-- {
+		e := &old.entries[i]
+		if e.flags&(staged|used) == used && t.cleanBytes+e.bytes() <= keep {
+			moved[i] = t.adopt(&old, uint32(i))
+		}
+	}
+	t.movePending(&old, moved)
+	t.index.reset()
+	t.epoch++
+}
+
+// adopt copies one entry of another table whose keys this one does not have.
+func (t *Table) adopt(from *Table, i uint32) uint32 {
+	src := &from.entries[i]
+	r, b := t.arena.alloc(int(src.keyLen))
+	copy(b, from.keyOf(src))
+	n := t.addRef(r, src.keyLen, src.hash)
+	e := &t.entries[n]
+	t.setValue(e, from.valueOf(src))
+	e.flags = src.flags &^ (used | pendingFlag)
+	if e.flags&staged != 0 {
+		t.stagedBytes += e.bytes()
+	} else {
+		t.cleanBytes += e.bytes()
+	}
+	return n
+}

@@ -1,0 +1,74 @@
+package statestore
+
+import (
+	"bytes"
+
+	"github.com/millrace-io/millrace/statestore/internal/overlay"
+)
+
+// merged is a walk over a store: its staged entries laid over the engine's. It sees the engine as of its begin, and staged entries as they are when it comes to
+// them.
+type merged struct {
+	staged  overlay.Iter
+	engine  Iterator
+	reverse bool
+
+	stagedOK, engineOK       bool // what stands at the iterator is not used up
+	stagedEnded, engineEnded bool
+
+	key, value []byte
+	hold       []byte // key and value of the engine may go with its next step; staged values with the next change of the table
+}
+
+// over lays the staged entries with keys in [lo, hi) over the engine's entries of the same range, in terms of the store's keys. Close the result.
+func (c *core) over(engine Iterator, lo, hi []byte, reverse bool) *merged {
+	return &merged{staged: c.table.Scan(lo, hi, reverse), engine: engine, reverse: reverse}
+}
+
+// next moves to the next entry that has a value.
+func (m *merged) next() bool {
+	for {
+		m.fill()
+		if !m.stagedOK && !m.engineOK {
+			return false
+		}
+		c := -1
+		switch {
+		case !m.stagedOK:
+			c = 1
+		case m.engineOK:
+			c = bytes.Compare(m.staged.Key(), m.engine.Key())
+			if m.reverse {
+				c = -c
+			}
+		}
+		if c > 0 {
+			m.engineOK = false
+			m.key, m.value = m.engine.Key(), m.engine.Value()
+			return true
+		}
+		m.stagedOK = false
+		if c == 0 {
+			m.engineOK = false // hidden by the staged entry
+		}
+		if v, has := m.staged.Entry(); has {
+			m.hold = append(m.hold[:0], v...)
+			m.key, m.value = m.staged.Key(), m.hold
+			return true
+		}
+	}
+}
+
+// fill moves the iterators whose entry is used up.
+func (m *merged) fill() {
+	if !m.stagedOK && !m.stagedEnded {
+		m.stagedOK = m.staged.Next()
+		m.stagedEnded = !m.stagedOK
+	}
+	if !m.engineOK && !m.engineEnded {
+		m.engineOK = m.engine.Next()
+		m.engineEnded = !m.engineOK
+	}
+}
+
+func (m *merged) close() error { return m.engine.Close() }
