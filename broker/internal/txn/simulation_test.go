@@ -43,6 +43,7 @@ type sim struct {
 	decided  map[simName]bool // the end that was decided
 	holders  map[Identity]*simClient
 	unmarked map[simName]map[TopicPartition]bool
+	acks     []Markers // written partitions that the coordinator was, or will be, told of
 	ended    int
 	commits  int
 	fenced   int
@@ -231,7 +232,7 @@ func (s *sim) observe(r *simRequest, step func() Reply) Reply {
 		if r != nil && r.from.id != after.ID {
 			s.t.Fatalf("a request of %s changes %s", r.from.id, after.ID)
 		}
-		if r != nil && r.who != None && r.who != old.Identity && !(r.kind == "init" && old.repeats(r.who)) {
+		if r != nil && r.who != None && r.who != old.Identity && !(r.kind == "init" && old.State.idle() && old.repeats(r.who)) {
 			s.t.Fatalf("%s: %s of %v changes %s to %s", after.ID, r.kind, r.who, show(old), show(after))
 		}
 		if after.State.preparing() || old.State == Ongoing && after.State != Ongoing {
@@ -287,10 +288,19 @@ func (s *sim) markerStep() {
 	for _, tp := range d.Partitions[:n] {
 		delete(s.unmarked[name], tp)
 	}
-	if s.rnd.IntN(5) == 0 {
-		return // written, but the coordinator did not hear of it
+	d.Partitions = d.Partitions[:n]
+	s.acks = append(s.acks, d)
+	if s.rnd.IntN(4) == 0 {
+		d = s.acks[s.rnd.IntN(len(s.acks))] // another acknowledgement overtakes this one, or comes again
+		if t, ok := s.c.Get(d.TransactionalID); !ok || t.Identity != d.Identity {
+			if step := s.c.MarkersWritten(s.now, d.TransactionalID, d.Identity, d.Partitions); len(step.Changes) > 0 {
+				s.t.Fatalf("a late acknowledgement of %s changes %s", showMarkers(d), show(t))
+			}
+			return
+		}
+		name = simName{d.TransactionalID, Identity{d.ProducerID, d.Epoch - 1}}
 	}
-	step := s.c.MarkersWritten(s.now, d.TransactionalID, d.Identity, d.Partitions[:n])
+	step := s.c.MarkersWritten(s.now, d.TransactionalID, d.Identity, d.Partitions)
 	if len(step.Changes) > 0 && len(s.unmarked[name]) > 0 {
 		s.t.Fatalf("%v is complete without markers for %v", name, s.unmarked[name])
 	}
