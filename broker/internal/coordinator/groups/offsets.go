@@ -1,0 +1,81 @@
+package groups
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace-io/millrace/broker/internal/coordinator"
+	"github.com/millrace-io/millrace/broker/internal/group"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// Commit stores offsets; r.Offsets get their own errors, besides that of the request. With a producer they count when its
+// transaction commits; the caller has made sure that __consumer_offsets is part of it.
+func (c *Coordinator) Commit(ctx context.Context, r *group.CommitRequest) error {
+	if r.Group == "" {
+		return kerr.InvalidGroupID
+	}
+	s, err := c.shardOf(r.Group)
+	if err != nil {
+		return err
+	}
+	var answer error
+	step := func(m *group.Machine, now time.Time, w *coordinator.Writer) {
+		var res group.Result
+		res, answer = m.Commit(now, r)
+		w.AppendTxn(r.Producer, res.Records...)
+	}
+	if r.Producer.None() {
+		err = s.Do(ctx, step)
+	} else {
+		err = s.DoTxn(ctx, r.Producer, step)
+	}
+	if err != nil {
+		return err
+	}
+	return answer
+}
+
+// Fetch returns the committed offsets of the partitions, in their order; all of the group's when partitions is nil.
+func (c *Coordinator) Fetch(ctx context.Context, groupID string, partitions []group.Partition, stable bool) ([]group.FetchedOffset, error) {
+	var out []group.FetchedOffset
+	err := c.do(ctx, groupID, func(m *group.Machine, _ time.Time) (none group.Result) {
+		if partitions == nil {
+			out = m.FetchAll(groupID, stable)
+		} else {
+			out = m.Fetch(groupID, partitions, stable)
+		}
+		return none
+	})
+	return out, err
+}
+
+// DeleteOffsets removes committed offsets; each partition has its own error, besides that of the request.
+func (c *Coordinator) DeleteOffsets(ctx context.Context, groupID string, partitions []group.Partition) ([]error, error) {
+	if groupID == "" {
+		return nil, kerr.InvalidGroupID
+	}
+	var errs []error
+	var answer error
+	err := c.do(ctx, groupID, func(m *group.Machine, now time.Time) (res group.Result) {
+		res, errs, answer = m.DeleteOffsets(now, groupID, partitions)
+		return res
+	})
+	if err == nil {
+		err = answer
+	}
+	return errs, err
+}
+
+// TopicsDeleted drops the offsets that groups committed for topics which are gone. What cannot be dropped now, for a
+// partition that loads or that this broker does not lead, ends with the group's retention.
+func (c *Coordinator) TopicsDeleted(ctx context.Context, topics []string) {
+	for _, s := range c.set.All() {
+		err := s.Do(ctx, func(m *group.Machine, now time.Time, w *coordinator.Writer) {
+			c.take(m.TopicsDeleted(now, topics), w)
+		})
+		if err != nil {
+			c.cfg.Log.Warn("offsets of deleted topics stay until they expire", "topic", Topic, "partition", s.Partition(), "error", err)
+		}
+	}
+}
