@@ -1,0 +1,143 @@
+package stream
+
+import (
+	"fmt"
+
+	"github.com/millrace-io/millrace/internal/topology"
+)
+
+// SourceOption changes how [From] reads a topic.
+type SourceOption func(*sourceConfig)
+
+type sourceConfig struct {
+	reset   topology.ResetPolicy
+	invalid invalidTime
+}
+
+// invalidTime says what becomes of a record whose own timestamp is negative.
+type invalidTime int8
+
+const (
+	failOnInvalid invalidTime = iota
+	skipInvalid
+	partitionTime
+	wallClock
+)
+
+// FromEarliest begins at the first record of the topic when the application has not read it before. This is the default.
+func FromEarliest() SourceOption {
+	return func(c *sourceConfig) { c.reset = topology.ResetEarliest }
+}
+
+// FromLatest begins at the end of the topic when the application has not read it before.
+func FromLatest() SourceOption {
+	return func(c *sourceConfig) { c.reset = topology.ResetLatest }
+}
+
+// FromCommitted reads only where the application has read before, and fails otherwise.
+func FromCommitted() SourceOption {
+	return func(c *sourceConfig) { c.reset = topology.ResetNone }
+}
+
+// SkipInvalidTimestamps drops and counts records whose timestamp is negative; by default they are a fault.
+func SkipInvalidTimestamps() SourceOption {
+	return func(c *sourceConfig) { c.invalid = skipInvalid }
+}
+
+// UsePartitionTime gives a record whose timestamp is negative the highest time of its partition so far; it is a fault when there is none yet.
+func UsePartitionTime() SourceOption {
+	return func(c *sourceConfig) { c.invalid = partitionTime }
+}
+
+// UseWallClock gives every record the time at which it is read.
+func UseWallClock() SourceOption {
+	return func(c *sourceConfig) { c.invalid = wallClock }
+}
+
+// sourceUse is a topic that a builder reads already.
+type sourceUse struct {
+	stream any // *Stream[K, V]
+	config sourceConfig
+}
+
+// From reads a topic. Reading it twice with equal types and options gives the same stream.
+func From[K, V any](b *Builder, topic Topic[K, V], opts ...SourceOption) *Stream[K, V] {
+	op := topology.Here("stream.From")
+	c := configOf(opts)
+	was, again := b.sources[topic.name]
+	if again && topic.eventTime == nil && was.config == c {
+		if s, ok := was.stream.(*Stream[K, V]); ok {
+			return s
+		}
+	}
+	s := OfEdge(topology.Edge[K, V]{Node: AddSource(b, op, []Topic[K, V]{topic}, false, opts...)})
+	if !again && topic.eventTime == nil {
+		if b.sources == nil {
+			b.sources = map[string]sourceUse{}
+		}
+		b.sources[topic.name] = sourceUse{stream: s, config: c}
+	}
+	return s
+}
+
+// FromAll reads several topics of equal types as one stream. Records keep their order within a partition only. The serdes and the event time are
+// those of the first topic.
+func FromAll[K, V any](b *Builder, topics []Topic[K, V], opts ...SourceOption) *Stream[K, V] {
+	op := topology.Here("stream.FromAll")
+	if len(topics) == 0 {
+		b.Graph().Fault(op, "there is no topic to read")
+		topics = []Topic[K, V]{{}}
+	}
+	return OfEdge(topology.Edge[K, V]{Node: AddSource(b, op, topics, false, opts...)})
+}
+
+func configOf(opts []SourceOption) (c sourceConfig) {
+	for _, o := range opts {
+		o(&c)
+	}
+	return c
+}
+
+// AddSource is internal: it adds the node that reads topics for a stream or a table.
+func AddSource[K, V any](b *Builder, op topology.Op, topics []Topic[K, V], table bool, opts ...SourceOption) *topology.Node {
+	c, g := configOf(opts), b.Graph()
+	spec := topology.SourceSpec{Reset: c.reset, Table: table, Timestamps: timestamps(c.invalid)}
+	for _, t := range topics {
+		spec.Topics = append(spec.Topics, topology.TopicRef{Name: t.name})
+	}
+	if f := topics[0].eventTime; f != nil {
+		if c.invalid != failOnInvalid {
+			g.Fault(op, "topic %q has an event time of its own: an option about timestamps contradicts it", topics[0].name)
+		}
+		spec.Timestamps = topology.EventTime(topics[0].serdes, f)
+	}
+	return topology.AddTopicSource(g, op, g.NextName("KSTREAM-SOURCE-"), spec, topics[0].serdes)
+}
+
+// timestamps returns the extractor of an option; nil is the topology's default, which fails on invalid times.
+func timestamps(how invalidTime) func(*topology.Wiring) topology.TimestampFunc {
+	switch how {
+	case skipInvalid:
+		return func(*topology.Wiring) topology.TimestampFunc {
+			return func(raw *topology.RawRecord, _ int64) (int64, error) { return raw.Timestamp, nil }
+		}
+	case partitionTime:
+		return func(*topology.Wiring) topology.TimestampFunc { return ownOrPartitionTime }
+	case wallClock:
+		return func(w *topology.Wiring) topology.TimestampFunc {
+			env := w.Env()
+			return func(*topology.RawRecord, int64) (int64, error) { return env.Now(), nil }
+		}
+	}
+	return nil
+}
+
+func ownOrPartitionTime(raw *topology.RawRecord, partitionTime int64) (int64, error) {
+	if raw.Timestamp >= 0 {
+		return raw.Timestamp, nil
+	}
+	if partitionTime < 0 {
+		return 0, fmt.Errorf("the record has the negative timestamp %d, and no record of its partition had a valid one before", raw.Timestamp)
+	}
+	return partitionTime, nil
+}

@@ -1,0 +1,46 @@
+package stream
+
+import (
+	"github.com/millrace-io/millrace/internal/topology"
+	"github.com/millrace-io/millrace/stream/serde"
+)
+
+// Topic is the handle of a topic: its name and how its keys and values are encoded. Declare it once; the topology, tests and queries share it. Methods return
+// a changed copy.
+type Topic[K, V any] struct {
+	name       string
+	serdes     topology.Serdes[K, V]
+	partitions int32
+	eventTime  func(key K, value V, recordTime, partitionTime int64) int64
+}
+
+// NewTopic describes a topic.
+func NewTopic[K, V any](name string, key serde.Serde[K], value serde.Serde[V]) Topic[K, V] {
+	return Topic[K, V]{name: name, serdes: topology.Serdes[K, V]{Key: key, Value: value}}
+}
+
+// Name is the topic's name.
+func (t Topic[K, V]) Name() string { return t.name }
+
+// KeySerde is how keys are encoded.
+func (t Topic[K, V]) KeySerde() serde.Serde[K] { return t.serdes.Key }
+
+// ValueSerde is how values are encoded.
+func (t Topic[K, V]) ValueSerde() serde.Serde[V] { return t.serdes.Value }
+
+// Partitions fixes the number of partitions of a repartition topic. Without it, or with 0, the number follows from the topics that feed it. Other topics
+// are the user's own, and this says nothing about them.
+func (t Topic[K, V]) Partitions(n int) Topic[K, V] {
+	t.partitions = int32(n)
+	return t
+}
+
+// EventTime sets how the time of the topic's records is found when they are read: f gets the record's own time and the highest event time so far in its
+// partition, each in milliseconds since 1970 and -1 when there is none. A record for which f returns a negative time is dropped and counted.
+func (t Topic[K, V]) EventTime(f func(key K, value V, recordTime, partitionTime int64) int64) Topic[K, V] {
+	t.eventTime = f
+	return t
+}
+
+// Windowed is the key of a windowed result.
+type Windowed[K any] = serde.Windowed[K]
