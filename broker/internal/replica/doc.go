@@ -1,0 +1,14 @@
+// Package replica is the effects around package partition: it owns the logs of a broker's partitions, appends, reads, flushes, wakes whoever waits, and
+// keeps the logs in order in the background.
+//
+// Its promise: Commit returns nil only when what was appended is persisted as the flush mode says and lies below the high watermark; a reader is never
+// given bytes above the high watermark; and a log that cannot be trusted any more (a failed flush, a batch that does not hold) takes its own partition
+// offline, never the broker.
+//
+//	Append ─▶ commitlog (one write) ─▶ [flush, shared by all that wait] ─▶ high watermark ─▶ Commit returns, waiting fetches wake
+//
+// There is no goroutine per partition: appends and flushes run on the goroutines of those who ask, and one goroutine each does the periodic flushing,
+// the cleaning and the rest of the housekeeping for all partitions.
+//
+// Lock order: Manager.mu ─▶ Partition.flushMu ─▶ Partition.mu ─▶ the log's own. Partition.mu is never held over I/O.
+package replica
