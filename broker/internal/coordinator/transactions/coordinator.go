@@ -2,6 +2,7 @@ package transactions
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -50,14 +51,13 @@ const MarkerWait = time.Second
 // Coordinator serves the requests about transactional ids whose partition this broker leads. All methods are safe for
 // concurrent use.
 type Coordinator struct {
-	cfg     Config
-	set     *coordinator.Set[*machine]
-	ids     *producerIDs
-	settles sync.WaitGroup
+	cfg Config
+	set *coordinator.Set[*machine]
+	ids *producerIDs
 
 	mu struct {
 		sync.Mutex
-		current map[int32]*machine // the latest incarnation by partition
+		latest map[int32]*machine // by partition; retired or not
 	}
 }
 
@@ -67,15 +67,16 @@ func New(cfg Config) *Coordinator {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	c := &Coordinator{cfg: cfg, ids: newProducerIDs(cfg.Allocate)}
-	c.mu.current = make(map[int32]*machine)
+	c.mu.latest = make(map[int32]*machine)
 	c.set = coordinator.NewSet(coordinator.Config[*machine]{
 		Topic: Topic,
 		New:   c.newMachine,
 		Tick: func(_ *coordinator.Shard[*machine], m *machine, now time.Time, w *coordinator.Writer) {
 			m.take(m.Tick(now), w)
 		},
-		Unloaded: func(s *coordinator.Shard[*machine], _ error) { c.retire(s.Partition(), nil) },
-		Now:      cfg.Now,
+		Unloaded:   c.unloaded,
+		LoadFailed: c.loadFailed,
+		Now:        cfg.Now,
 	})
 	return c
 }
@@ -85,16 +86,34 @@ func (c *Coordinator) Lead(partition, epoch int32, log coordinator.Log) {
 	c.set.Lead(partition, epoch, log)
 }
 
-// Resign gives a partition up.
+// Resign gives a partition up. It returns when nothing of it runs any more.
 func (c *Coordinator) Resign(partition int32) {
 	c.set.Resign(partition)
-	c.retire(partition, nil) // what a load that was cut off left
+	c.replace(partition, nil)
 }
 
-// Close gives everything up and waits for what runs.
+// Close gives everything up, for good.
 func (c *Coordinator) Close() {
+	shards := c.set.All()
 	c.set.Close()
-	c.settles.Wait()
+	for _, s := range shards {
+		c.replace(s.Partition(), nil)
+	}
+}
+
+func (c *Coordinator) unloaded(s *coordinator.Shard[*machine], why error) {
+	if !errors.Is(why, kerr.NotCoordinator) {
+		c.cfg.Log.Error("the log refused a transaction's record, loading anew", "topic", Topic, "partition", s.Partition(), "error", why)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m := c.mu.latest[s.Partition()]; m != nil {
+		m.cancel() // it is waited for before the next one begins: this may run on one of its own goroutines
+	}
+}
+
+func (c *Coordinator) loadFailed(s *coordinator.Shard[*machine], err error) {
+	c.cfg.Log.Error("transactions cannot be loaded, trying again", "topic", Topic, "partition", s.Partition(), "error", err)
 }
 
 // shard finds who coordinates a transactional id.

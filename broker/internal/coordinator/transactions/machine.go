@@ -2,22 +2,24 @@ package transactions
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/millrace-io/millrace/broker/internal/coordinator"
 	"github.com/millrace-io/millrace/broker/internal/txn"
 )
 
-// machine is one incarnation of a shard's state, with who waits for it. Its fields belong to the shard's lock; ctx does
-// not change.
+// machine is one incarnation of a shard's state, with who waits for it and what settles its debts.
 type machine struct {
-	*txn.Coordinator
+	*txn.Coordinator // under the shard's lock
+
 	c         *Coordinator
 	partition int32
 	epoch     int32
 	ctx       context.Context // ends with the incarnation
 	cancel    context.CancelFunc
-	ends      map[string]chan struct{} // closed when the transaction of the id has its markers
+	settling  sync.WaitGroup           // added to under c.mu, while ctx lives
+	ends      map[string]chan struct{} // under the shard's lock; closed when the transaction of the id has its markers
 }
 
 func (c *Coordinator) newMachine(partition, epoch int32) *machine {
@@ -28,21 +30,25 @@ func (c *Coordinator) newMachine(partition, epoch int32) *machine {
 		NewProducerID: c.ids.take,
 	})
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	c.retire(partition, m)
+	c.replace(partition, m)
 	return m
 }
 
-// retire ends the incarnation before next, which may be none.
-func (c *Coordinator) retire(partition int32, next *machine) {
+// replace ends the incarnation before next, which may be none, and waits until it writes no marker any more: under
+// protocol 1 a late one would end the next transaction.
+func (c *Coordinator) replace(partition int32, next *machine) {
 	c.mu.Lock()
-	old := c.mu.current[partition]
-	delete(c.mu.current, partition)
+	old := c.mu.latest[partition]
+	delete(c.mu.latest, partition)
 	if next != nil {
-		c.mu.current[partition] = next
+		c.mu.latest[partition] = next
+	}
+	if old != nil {
+		old.cancel()
 	}
 	c.mu.Unlock()
 	if old != nil {
-		old.cancel()
+		old.settling.Wait()
 	}
 }
 
@@ -51,7 +57,7 @@ func (m *machine) Loaded(now time.Time) {
 	m.Coordinator.Loaded(now)
 	if err, newer := m.Unreadable(); err != nil || newer > 0 {
 		m.c.cfg.Log.Error("records of transactions could not be read",
-			"topic", Topic, "partition", m.partition, "newer", newer, "err", err)
+			"topic", Topic, "partition", m.partition, "newer", newer, "error", err)
 	}
 	for _, d := range m.Debts() {
 		m.settle(d)

@@ -109,3 +109,8 @@ func (c *Coordinator) EnsurePartitions(ctx context.Context, r txn.AddRequest, ad
 	}
 	return errs
 }
+
+// WriteMarkers writes a marker on behalf of another coordinator, or of an operator who aborts what its coordinator forgot.
+func (c *Coordinator) WriteMarkers(ctx context.Context, m Marker, partitions []txn.TopicPartition) []error {
+	return c.cfg.Markers.WriteMarkers(ctx, m, partitions)
+}

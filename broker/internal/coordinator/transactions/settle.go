@@ -27,12 +27,14 @@ const (
 
 // settle pays d on a goroutine of its own. It may be called with or without the shard's lock.
 func (m *machine) settle(d txn.Markers) {
+	m.c.mu.Lock()
+	defer m.c.mu.Unlock()
 	if m.ctx.Err() != nil {
 		return
 	}
-	m.c.settles.Add(1)
+	m.settling.Add(1)
 	go func() {
-		defer m.c.settles.Done()
+		defer m.settling.Done()
 		m.pay(d)
 	}()
 }
@@ -44,7 +46,7 @@ func (m *machine) pay(d txn.Markers) {
 		written, rest, why := m.writeMarkers(d, left)
 		if why != nil && round%failuresPerLog == 0 {
 			m.c.cfg.Log.Warn("markers of a transaction are owed", "txn", d.TransactionalID, "producer", d.ProducerID,
-				"epoch", d.Epoch, "partitions", len(rest), "err", why)
+				"epoch", d.Epoch, "partitions", len(rest), "error", why)
 		}
 		if m.ctx.Err() != nil || len(written) > 0 && !m.note(d, written) {
 			return
