@@ -1,0 +1,45 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/millrace-io/millrace/broker/internal/cluster"
+	"github.com/millrace-io/millrace/broker/internal/controller"
+	"github.com/millrace-io/millrace/broker/internal/coordinator/groups"
+	"github.com/millrace-io/millrace/broker/internal/coordinator/transactions"
+	"github.com/millrace-io/millrace/broker/internal/replica"
+	"github.com/millrace-io/millrace/broker/internal/settings"
+)
+
+// Node is the broker as handlers see it. All fields are set before the first request and immutable after; what they point to is safe for concurrent use.
+type Node struct {
+	ID       int32
+	Log      *slog.Logger
+	Now      func() time.Time
+	APIs     []API // Table(), by key
+	Settings func() *settings.Broker
+	Cluster  *cluster.Local
+	Replicas *replica.Manager
+	Sessions *FetchSessions
+
+	Groups       *groups.Coordinator
+	Transactions *transactions.Coordinator
+}
+
+// Image is the metadata as this broker knows it.
+func (n *Node) Image() *controller.Image { return n.Cluster.Image() }
+
+// EnsureInternalTopic makes sure that __consumer_offsets or __transaction_state exists and returns its metadata. The first caller creates it.
+func (n *Node) EnsureInternalTopic(ctx context.Context, name string) (*controller.Topic, error) {
+	if t := n.Image().Topic(name); t != nil {
+		return t, nil
+	}
+	return n.Cluster.CreateInternalTopic(ctx, name)
+}
+
+// AllocateProducerIDs hands out a block of producer ids that no one was given before: [first, first+count).
+func (n *Node) AllocateProducerIDs(ctx context.Context) (first int64, count int64, err error) {
+	return n.Cluster.AllocateProducerIDs(ctx)
+}
