@@ -1,0 +1,37 @@
+package diskstore
+
+import (
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// failure is the error of the last flush, if it failed. Pebble tries a failed flush again by itself and lets commits wait once its memtables are full; with the
+// failure known, a commit says why instead. A flush that succeeds ends it.
+type failure struct{ last atomic.Pointer[error] }
+
+func (f *failure) get() error {
+	if err := f.last.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (f *failure) listener(l *slog.Logger) *pebble.EventListener {
+	return &pebble.EventListener{
+		FlushEnd: func(info pebble.FlushInfo) {
+			if info.Err == nil {
+				f.last.Store(nil)
+				return
+			}
+			f.last.Store(&info.Err)
+			l.Error("state could not be flushed to disk", "error", info.Err)
+		},
+		BackgroundError: func(err error) { l.Error("state store failed in the background", "error", err) },
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			l.Error("state store is damaged: stop the application and remove the state directory, the state is restored from the changelogs",
+				"path", info.Path, "error", info.Details)
+		},
+	}
+}

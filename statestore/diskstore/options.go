@@ -1,0 +1,97 @@
+package diskstore
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Options configure an engine. The zero value is ready.
+type Options struct {
+	// FS holds the directory. Default: the operating system's.
+	FS vfs.FS
+	// CacheBytes bounds the cache of blocks read from disk, shared by all stores. Default: 64 MiB.
+	CacheBytes int64
+	// MemTableBytes is the size of one of up to four memtables that take commits before they are flushed. A commit larger than half of it bypasses the
+	// memtable's skip list and costs half as much per entry. Default: 32 MiB.
+	MemTableBytes uint64
+	// FlushInterval is how old a commit may become before it is made durable, as long as others follow. It bounds what a crash sends back to the changelog.
+	// Default: 10 s.
+	FlushInterval time.Duration
+	// Logger gets what goes wrong in the background. Default: nothing is logged.
+	Logger *slog.Logger
+	// Now is the clock for FlushInterval. Default: time.Now.
+	Now func() time.Time
+}
+
+const (
+	defaultCacheBytes    = 64 << 20
+	defaultMemTableBytes = 32 << 20
+	defaultFlushInterval = 10 * time.Second
+	// memTables is how many memtables may wait for their flush before commits wait.
+	memTables = 4
+	// bloomBits a key give one false positive in a hundred.
+	bloomBits = 10
+	// openFiles is how many table files stay open: 1,000 of 2 MiB and more are beyond what the changelog of one instance should hold.
+	openFiles = 1000
+)
+
+func (o Options) withDefaults() Options {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = defaultCacheBytes
+	}
+	if o.MemTableBytes == 0 {
+		o.MemTableBytes = defaultMemTableBytes
+	}
+	if o.FlushInterval == 0 {
+		o.FlushInterval = defaultFlushInterval
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// pebbleOptions are Pebble's options but for the parts with a life of their own: cache, lock and listener.
+func (o *Options) pebbleOptions() *pebble.Options {
+	p := &pebble.Options{
+		FS:                          o.FS,
+		FormatMajorVersion:          pebble.FormatNewest,
+		DisableWAL:                  true,
+		MemTableSize:                o.MemTableBytes,
+		MemTableStopWritesThreshold: memTables,
+		MaxOpenFiles:                openFiles,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) },
+		Logger:                      logger{o.Logger},
+	}
+	for i := range p.Levels {
+		p.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
+		p.Levels[i].FilterType = pebble.TableFilter
+	}
+	return p
+}
+
+// logger hands Pebble's messages to slog. Pebble tells at Info about every flush and compaction, which is of use only to who debugs.
+type logger struct{ l *slog.Logger }
+
+func (l logger) Infof(format string, args ...any) { l.l.Debug(fmt.Sprintf(format, args...)) }
+
+func (l logger) Errorf(format string, args ...any) { l.l.Error(fmt.Sprintf(format, args...)) }
+
+// Fatalf must not return: Pebble calls it where going on would damage the database.
+func (l logger) Fatalf(format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	l.l.Error(msg)
+	panic("diskstore: the database cannot go on: " + msg)
+}
