@@ -1,0 +1,127 @@
+package ktable
+
+import (
+	"context"
+
+	"github.com/millrace-io/millrace/internal/topology"
+	"github.com/millrace-io/millrace/statestore"
+)
+
+// derivation is how the rows of one table follow from those of another, key by key.
+type derivation[K, V, W any] struct {
+	// row returns the row that follows from one that is there; ok is false when none does.
+	row func(ctx context.Context, key K, row V) (w W, ok bool, err error)
+	// quiet leaves out changes from no row to no row where that can be known, that is when old values are sent.
+	quiet bool
+}
+
+// derive adds a table that follows from another row by row: kept in a store when one is given, else computed on the fly.
+func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d derivation[K, V, W], store []*statestore.KeyValueSpec[K, W]) *Table[K, W] {
+	g := t.graph()
+	if len(store) > 1 {
+		g.Fault(op, "takes one store, not %d", len(store))
+	}
+	kept := len(store) > 0 && checkKeyValue(g, op, store[0])
+	old := &oldValues{}
+	if !kept {
+		old.above = t.old.ask
+	}
+	n := topology.AddProcessor(g, op, g.NextName(prefix), t.parents(), func(w *topology.Wiring, n *topology.Node, next rowSink[K, W]) rowSink[K, V] {
+		dv := newDeriver(w, n, d, old)
+		if !kept {
+			dv.next = next
+			return dv.compute
+		}
+		dv.store = w.Store(store[0].StoreName()).(statestore.KeyValueStore[K, W])
+		dv.forward = keyValueForwarder(w, n, dv.store, old, next)
+		return dv.keep
+	})
+	out := &Table[K, W]{node: n, old: old}
+	if kept {
+		g.AddStore(op, n, store[0])
+		out.stores, out.lookup = []string{store[0].StoreName()}, keyValueLookup[K, W](store[0].StoreName())
+		return out
+	}
+	g.Connect(n, t.stores...)
+	out.stores = t.stores
+	out.lookup = func(w *topology.Wiring) lookup[K, W] {
+		dv, above := newDeriver(w, n, d, old), t.lookup(w)
+		return func(key K) (none W, timestamp int64, ok bool, err error) {
+			v, timestamp, ok, err := above(key)
+			if err != nil || !ok {
+				return none, 0, false, err
+			}
+			row, ok, err := dv.row(key, v, true)
+			return row, timestamp, ok, err
+		}
+	}
+	return out
+}
+
+// deriver is a derived table at work in one task.
+type deriver[K, V, W any] struct {
+	d       derivation[K, V, W]
+	withOld bool
+	out     rows[K, W]
+	next    rowSink[K, W]                  // without a store
+	store   statestore.KeyValueStore[K, W] // else
+	forward *forwarder[K, W]
+	ctx     context.Context
+	fail    func(error) error
+	at      *int32
+	id      int32
+}
+
+func newDeriver[K, V, W any](w *topology.Wiring, n *topology.Node, d derivation[K, V, W], old *oldValues) *deriver[K, V, W] {
+	dv := &deriver[K, V, W]{d: d, withOld: old.asked, ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing)}
+	dv.at, dv.id = w.At(n)
+	return dv
+}
+
+// row derives one row, none from none.
+func (dv *deriver[K, V, W]) row(key K, row V, has bool) (none W, ok bool, err error) {
+	if !has {
+		return none, false, nil
+	}
+	*dv.at = dv.id
+	w, ok, err := dv.d.row(dv.ctx, key, row)
+	if err != nil {
+		return none, false, dv.fail(err)
+	}
+	if !ok {
+		return none, false, nil
+	}
+	return w, true, nil
+}
+
+// compute derives a change and passes it on.
+func (dv *deriver[K, V, W]) compute(r *rows[K, V]) (err error) {
+	c := &dv.out.Value
+	if c.New, c.HasNew, err = dv.row(r.Key, r.Value.New, r.Value.HasNew); err != nil {
+		return err
+	}
+	if dv.withOld {
+		if c.Old, c.HasOld, err = dv.row(r.Key, r.Value.Old, r.Value.HasOld); err != nil {
+			return err
+		}
+		if dv.d.quiet && !c.HasNew && !c.HasOld {
+			return nil
+		}
+	}
+	dv.out.Key, dv.out.Timestamp, dv.out.Headers = r.Key, r.Timestamp, r.Headers
+	return dv.next(&dv.out)
+}
+
+// keep derives the new row and keeps it. What the key had comes from the store.
+func (dv *deriver[K, V, W]) keep(r *rows[K, V]) (err error) {
+	var c topology.Change[W]
+	if c.New, c.HasNew, err = dv.row(r.Key, r.Value.New, r.Value.HasNew); err != nil {
+		return err
+	}
+	if dv.withOld && dv.d.quiet && !c.HasNew {
+		if _, had, err := dv.store.Get(r.Key); err != nil || !had {
+			return err
+		}
+	}
+	return replace(dv.store, dv.forward, r.Key, c, r.Timestamp, r.Headers)
+}

@@ -1,0 +1,28 @@
+// Package ktable is the typed language of tables: what a stream of records amounts to by key. A table comes from a topic ([From]) or from grouped records
+// ([Count], [Reduce], [Aggregate], and their windowed forms), can be filtered and mapped, enriches streams ([JoinStream]), and becomes a stream of its
+// changes with [ToStream].
+//
+//	counts := statestore.KeyValue("counts", serde.String, serde.Int64)
+//
+//	grouped := stream.GroupBy(words, func(_, w string) string { return w }, byWord)
+//	stream.To(ktable.ToStream(ktable.Count(grouped, counts)), wordCounts)
+//
+// A table that holds state is given the handle of its store, whose name is durable; the same handle reads it in tests and queries. A table that only filters
+// or maps another computes its rows on the fly unless it is given a store too.
+//
+// # Rows and null
+//
+// A null value in a table's topic deletes the row, and an aggregate that becomes null (of a type that has a null, see package stream) removes its row; the next
+// record of the key begins again. Functions over rows are not called for rows that are gone. Records with a null key are dropped and counted; records
+// with a null value too, except in windowed aggregations, whose functions see them as described in package stream.
+//
+// # Times
+//
+// A result has the highest time of the records that made it; a join's result has the time of the stream's record. Windows take a record as long as their end is
+// later than the highest time seen by the aggregation minus the grace; what comes later is dropped and counted, window by window.
+//
+// # Commits
+//
+// In an application the rows that change between two commits go on once, with their last value; a store's WithoutCache option lets every change go on at
+// once. Neither changes a row's last value.
+package ktable

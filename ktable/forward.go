@@ -1,0 +1,54 @@
+package ktable
+
+import (
+	"github.com/millrace-io/millrace/internal/topology"
+	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/stream"
+)
+
+// forwarder hands on the changes of a table that has a store, for one task. Where the store holds changes back until the commit, it does so then.
+type forwarder[K, V any] struct {
+	out     rows[K, V]
+	next    rowSink[K, V]
+	withOld bool
+	held    bool // the store forwards
+}
+
+// keyValueForwarder connects a store's changes with the operators below.
+func keyValueForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statestore.KeyValueStore[K, V], old *oldValues, next rowSink[K, V]) *forwarder[K, V] {
+	f := &forwarder[K, V]{next: next, withOld: old.asked}
+	at, id := w.At(n)
+	f.held = s.OnFlush(f.withOld, func(u *statestore.Update[K, V]) error {
+		*at = id
+		f.out = rows[K, V]{Key: u.Key, Timestamp: u.Timestamp,
+			Value: topology.Change[V]{New: u.New, HasNew: u.HasNew, Old: u.Old, HasOld: u.HasOld}}
+		return f.next(&f.out)
+	})
+	return f
+}
+
+// windowForwarder is keyValueForwarder for windows of one size, in milliseconds.
+func windowForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statestore.WindowStore[K, V], size int64, old *oldValues, next rowSink[stream.Windowed[K], V]) *forwarder[stream.Windowed[K], V] {
+	f := &forwarder[stream.Windowed[K], V]{next: next, withOld: old.asked}
+	at, id := w.At(n)
+	f.held = s.OnFlush(f.withOld, func(u *statestore.Update[statestore.WindowKey[K], V]) error {
+		*at = id
+		f.out = rows[stream.Windowed[K], V]{Key: stream.Windowed[K]{Key: u.Key.Key, Start: u.Key.Start, End: windowEnd(u.Key.Start, size)}, Timestamp: u.Timestamp,
+			Value: topology.Change[V]{New: u.New, HasNew: u.HasNew, Old: u.Old, HasOld: u.HasOld}}
+		return f.next(&f.out)
+	})
+	return f
+}
+
+// forward hands a change on at once, unless the store will. Old values go along only when they were asked for.
+func (f *forwarder[K, V]) forward(key K, c topology.Change[V], timestamp int64, headers []topology.Header) error {
+	if f.held {
+		return nil
+	}
+	if !f.withOld {
+		var none V
+		c.Old, c.HasOld = none, false
+	}
+	f.out.Key, f.out.Value, f.out.Timestamp, f.out.Headers = key, c, timestamp, headers
+	return f.next(&f.out)
+}

@@ -1,0 +1,54 @@
+package ktable
+
+import (
+	"github.com/millrace-io/millrace/internal/topology"
+	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/stream"
+)
+
+// From reads a topic as a table: the latest value of each key is its row, and a null value deletes it. Rows are kept in the store. What counts is the order
+// in the topic, not the records' times.
+func From[K, V any](b *stream.Builder, topic stream.Topic[K, V], store *statestore.KeyValueSpec[K, V], opts ...stream.SourceOption) *Table[K, V] {
+	op, g := topology.Here("ktable.From"), b.Graph()
+	source := stream.AddSource(b, op, []stream.Topic[K, V]{topic}, true, opts...)
+	old := &oldValues{}
+	if !checkKeyValue(g, op, store) {
+		return &Table[K, V]{node: source, old: old}
+	}
+	name := store.StoreName()
+	n := topology.AddProcessor(g, op, g.NextName("KTABLE-SOURCE-"), []*topology.Node{source}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, V]) topology.Sink[K, V] {
+		s := w.Store(name).(statestore.KeyValueStore[K, V])
+		f := keyValueForwarder(w, n, s, old, next)
+		drop := w.Drop(n)
+		at, id := w.At(n)
+		return func(r *topology.Record[K, V]) error {
+			*at = id
+			if r.KeyNull {
+				drop(topology.DropNullKey)
+				return nil
+			}
+			c := topology.Change[V]{New: r.Value, HasNew: !r.ValueNull}
+			return replace(s, f, r.Key, c, r.Timestamp, r.Headers)
+		}
+	})
+	g.AddStore(op, n, store)
+	return &Table[K, V]{node: n, stores: []string{name}, lookup: keyValueLookup[K, V](name), old: old}
+}
+
+// replace makes a change's new value the row of its key and hands the change on. The old value is read from the store when it was asked for.
+func replace[K, V any](s statestore.KeyValueStore[K, V], f *forwarder[K, V], key K, c topology.Change[V], timestamp int64, headers []topology.Header) (err error) {
+	if f.withOld && !f.held {
+		if c.Old, c.HasOld, err = s.Get(key); err != nil {
+			return err
+		}
+	}
+	if c.HasNew {
+		err = s.Put(key, c.New, timestamp)
+	} else {
+		err = s.Delete(key, timestamp)
+	}
+	if err != nil {
+		return err
+	}
+	return f.forward(key, c, timestamp, headers)
+}
