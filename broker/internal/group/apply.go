@@ -108,9 +108,11 @@ func (m *Machine) applyGroup(id string, value []byte) {
 			g.remove(mb)
 		}
 	}
+	order := make([]*member, 0, len(v.Members))
 	for i := range v.Members {
-		g.applyMember(&v.Members[i])
+		order = append(order, g.applyMember(&v.Members[i]))
 	}
+	g.order = order // as the record has it, so that a reload changes no choice among members
 	g.leader = deref(v.Leader)
 	g.state = Stable
 	if len(g.members) == 0 {
@@ -119,26 +121,26 @@ func (m *Machine) applyGroup(id string, value []byte) {
 	g.subscribe()
 }
 
-func (g *group) applyMember(v *kmsg.GroupMetadataValueMember) {
+func (g *group) applyMember(v *kmsg.GroupMetadataValueMember) *member {
 	mb := g.members[v.MemberID]
 	if mb == nil {
-		mb = &member{
-			id:         v.MemberID,
-			instanceID: v.InstanceID,
-			clientID:   v.ClientID,
-			clientHost: v.ClientHost,
-			session:    fromMillis(v.SessionTimeoutMillis),
-			rebalance:  fromMillis(v.RebalanceTimeoutMillis),
-			protocols:  own([]Protocol{{Name: g.protocol, Metadata: v.Subscription}}),
-		}
-		if v.RebalanceTimeoutMillis < 0 {
-			mb.rebalance = mb.session // before version 1
-		}
+		mb = &member{id: v.MemberID, instanceID: v.InstanceID}
 		g.add(mb)
+	}
+	g.bytes -= mb.bytes()
+	mb.clientID, mb.clientHost = v.ClientID, v.ClientHost
+	mb.session, mb.rebalance = fromMillis(v.SessionTimeoutMillis), fromMillis(v.RebalanceTimeoutMillis)
+	if v.RebalanceTimeoutMillis < 0 {
+		mb.rebalance = mb.session // records of version 0 do not say
+	}
+	if i := mb.offer(g.protocol); i < 0 || !bytes.Equal(mb.protocols[i].Metadata, v.Subscription) {
+		mb.protocols = own([]Protocol{{Name: g.protocol, Metadata: v.Subscription}})
 	}
 	if !bytes.Equal(mb.assignment, v.Assignment) {
 		mb.assignment = bytes.Clone(v.Assignment)
 	}
+	g.bytes += mb.bytes()
+	return mb
 }
 
 // applyDeletion forgets the group, but for offsets that a transaction still holds for it.

@@ -56,7 +56,7 @@ func (m *Machine) accepts(g *group, r *JoinRequest) bool {
 	if known == nil && r.InstanceID != nil {
 		known = g.static[*r.InstanceID]
 	}
-	size := g.bytes + protocolBytes(r.Protocols)
+	size := g.bytes + memberBytes + len(r.ClientID) + protocolBytes(r.Protocols)
 	if known != nil {
 		size -= known.bytes()
 	}
