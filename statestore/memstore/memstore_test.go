@@ -1,0 +1,12 @@
+package memstore
+
+import (
+	"testing"
+
+	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/statestore/storetest"
+)
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t, func(testing.TB) statestore.Engine { return New() })
+}
