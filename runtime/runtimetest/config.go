@@ -1,0 +1,96 @@
+package runtimetest
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace-io/millrace/internal/topology"
+	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/statestore/memstore"
+)
+
+// Config changes how a driver runs. The zero value runs.
+type Config struct {
+	// App is the application's id, before the names of internal topics. Default "test".
+	App string
+	// Partitions is the number of partitions of the topics named in it; all others have one. Internal topics follow from it.
+	Partitions map[string]int
+	// Start is the wall clock at the beginning. Default 1970.
+	Start time.Time
+	// CommitEvery is the wall-clock time between commits; zero commits after each record.
+	CommitEvery time.Duration
+	// WriteBack lets stores forward only the last change of a row per commit.
+	WriteBack bool
+	// CacheBytes bounds what each store caches of unchanged rows. Default 1 MiB.
+	CacheBytes int
+	// Open opens the engine of the stores: when the driver is made, and after a restart that lost it. Default memstore.New.
+	Open func() (statestore.Engine, error)
+	// OnFault decides about records that fail: true goes on without them. Without it every fault ends the driver. Faults of one kind alone are left to it with
+	// FaultKinds.
+	OnFault func(*Fault) (skip bool)
+	// FaultKinds are the kinds of faults that OnFault is asked about. Default: all that can be skipped.
+	FaultKinds []FaultKind
+	// Context is what functions of the Ctx form get. Default: the background context.
+	Context context.Context
+}
+
+// Fault is a record that failed.
+type Fault = topology.Fault
+
+// FaultKind says at which step a record failed.
+type FaultKind = topology.FaultKind
+
+// The kinds of faults that can be skipped.
+const (
+	FaultDeserialization = topology.FaultDeserialization
+	FaultProcessing      = topology.FaultProcessing
+	FaultProduction      = topology.FaultProduction
+)
+
+// DropReason says why a record went no further.
+type DropReason = topology.DropReason
+
+// The reasons for drops.
+const (
+	DropLate      = topology.DropLate
+	DropNullKey   = topology.DropNullKey
+	DropNullValue = topology.DropNullValue
+	DropTimestamp = topology.DropTimestamp
+	DropPoison    = topology.DropPoison
+	DropFailed    = topology.DropFailed
+)
+
+// Header is one header of a record.
+type Header = topology.Header
+
+const defaultCacheBytes = 1 << 20
+
+func (c Config) withDefaults() Config {
+	if c.App == "" {
+		c.App = "test"
+	}
+	if c.CacheBytes == 0 {
+		c.CacheBytes = defaultCacheBytes
+	}
+	if c.Open == nil {
+		c.Open = func() (statestore.Engine, error) { return memstore.New(), nil }
+	}
+	if c.Start.IsZero() {
+		c.Start = time.UnixMilli(0)
+	}
+	if c.Context == nil {
+		c.Context = context.Background()
+	}
+	if len(c.FaultKinds) == 0 {
+		c.FaultKinds = []FaultKind{FaultDeserialization, FaultProcessing, FaultProduction}
+	}
+	return c
+}
+
+// partitions answers for the topics that are not internal.
+func (c Config) partitions(topic string) int32 {
+	if n, ok := c.Partitions[topic]; ok {
+		return int32(n)
+	}
+	return 1
+}

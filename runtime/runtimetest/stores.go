@@ -1,0 +1,25 @@
+package runtimetest
+
+import "github.com/millrace-io/millrace/statestore"
+
+// KeyValue returns the committed rows of a store, over all partitions.
+func KeyValue[K, V any](d *Driver, spec *statestore.KeyValueSpec[K, V]) statestore.ReadOnlyKeyValue[K, V] {
+	return spec.View(d.partitionsOf(spec.StoreName()))
+}
+
+// Window returns the committed windows of a store, over all partitions.
+func Window[K, V any](d *Driver, spec *statestore.WindowSpec[K, V]) statestore.ReadOnlyWindow[K, V] {
+	return spec.View(d.partitionsOf(spec.StoreName()))
+}
+
+// partitionsOf returns the engine's partitions of a store in order.
+func (d *Driver) partitionsOf(store string) (all []statestore.Partition) {
+	for _, t := range d.tasks {
+		for _, s := range t.stores {
+			if s.decl.Spec.StoreName() == store {
+				all = append(all, s.partition)
+			}
+		}
+	}
+	return all
+}
