@@ -18,10 +18,15 @@ type batches struct {
 
 func (b *batches) empty() bool { return len(b.done) == 0 && b.open.Count() == 0 }
 
-// reset makes b ready for another flight and keeps its memory.
-func (b *batches) reset() {
+// recycle makes b ready for another flight. It returns nil when b has grown so much that it would better be forgotten.
+func (b *batches) recycle() *batches {
+	const maxIdle = 64 << 10
+	if cap(b.done) > maxIdle || b.open.Len() > maxIdle {
+		return nil
+	}
 	b.done = b.done[:0]
 	b.open.Reset()
+	return b
 }
 
 func (b *batches) add(p entry.Producer, now time.Time, maxBytes int, r *entry.Record) {
@@ -44,7 +49,7 @@ func (b *batches) marker(m entry.Marker, now time.Time) {
 	b.open.Reset()
 }
 
-// close ends the open batch and returns all of them; valid until the next reset.
+// close ends the open batch and returns all of them; valid until recycle.
 func (b *batches) close() []byte {
 	if len(b.done) == 0 {
 		return b.finish() // the usual case: one batch, and no copy

@@ -5,13 +5,13 @@
 // committed in the log. When the log refuses, the state in memory is dropped, everybody who waits is told so, and the
 // shard loads itself from the log again, so that memory and log never disagree for longer than one append.
 //
-//	              Lead                    loaded
-//	   (none) ───────────▶ loading ─────────────────▶ active
-//	                        ▲  │ Resign                │  │
-//	                        │  ▼                       │  │ Resign
-//	                        │ closed ◀─────────────────┼──┘
-//	                        └──────────────────────────┘
-//	                                append failed
+//	           Lead                    loaded
+//	(none) ───────────▶ loading ─────────────────▶ active
+//	                     ▲  │ Resign                │  │
+//	                     │  ▼                       │  │ Resign
+//	                     │ closed ◀─────────────────┼──┘
+//	                     └──────────────────────────┘
+//	                             append failed
 //
 // One mutex guards a shard's machine; it is never held over an append. Steps that meet an append in progress gather in
 // the next one (one write, one flush for all of them), so that the cost of a flush is shared by whoever waits for it.

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ type Shard[M Machine] struct {
 		changed  chan struct{} // closed, and made anew, when phase changes
 		machine  M             // valid while active
 		next     *flight       // what the next append takes
+		spare    *batches      // memory for the flight after that; may be nil
 		flushing bool          // somebody appends; next fills meanwhile
 		timer    *time.Timer
 		timerAt  time.Time // zero: not set
@@ -43,7 +45,7 @@ func newShard[M Machine](cfg *Config[M], partition, epoch int32, log Log) *Shard
 	s := &Shard[M]{cfg: cfg, partition: partition, epoch: epoch, log: log}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.mu.changed = make(chan struct{})
-	s.mu.next = newFlight()
+	s.mu.next = newFlight(new(batches))
 	s.running.Add(1)
 	return s
 }
@@ -198,7 +200,8 @@ func (s *Shard[M]) flush() {
 // in which case the caller is still the one who flushes.
 func (s *Shard[M]) flushOne() (more bool) {
 	f := s.mu.next
-	s.mu.next = newFlight()
+	s.mu.next = newFlight(cmp.Or(s.mu.spare, new(batches)))
+	s.mu.spare = nil
 	s.mu.Unlock()
 	if !f.batches.empty() {
 		if err := s.log.Append(s.ctx, f.batches.close()); err != nil {
@@ -210,6 +213,7 @@ func (s *Shard[M]) flushOne() (more bool) {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.mu.spare = f.batches.recycle()
 	if s.mu.phase != active {
 		return false // resigned meanwhile: nobody waits, and flushing is reset
 	}
@@ -244,7 +248,7 @@ func (s *Shard[M]) failed(f *flight, err error) {
 func (s *Shard[M]) unload(to phase) (behind *flight) {
 	var none M
 	s.mu.machine = none
-	behind, s.mu.next = s.mu.next, newFlight()
+	behind, s.mu.next = s.mu.next, newFlight(new(batches))
 	s.mu.flushing = false
 	if s.mu.timer != nil {
 		s.mu.timer.Stop()

@@ -39,14 +39,14 @@ func (w *Writer) After(fn func()) { w.f.after = append(w.f.after, fn) }
 
 // flight is what goes to the log in one append: the writes of one or more steps.
 type flight struct {
-	batches batches
+	batches *batches
 	steps   int // that wait for this flight besides the one who appends it
 	after   []func()
 	done    chan struct{} // closed when the append is settled and after has run
 	err     error         // read after done
 }
 
-func newFlight() *flight { return &flight{done: make(chan struct{})} }
+func newFlight(b *batches) *flight { return &flight{batches: b, done: make(chan struct{})} }
 
 func (f *flight) settle(err error) {
 	f.err = err

@@ -1,0 +1,437 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millrace-io/millrace/broker/internal/coordinator/entry"
+	"github.com/millrace-io/millrace/internal/record"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+var ctx = context.Background()
+
+func TestAnswersWaitForTheAppend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{gate: make(chan struct{})}
+		set := newSumSet(nil)
+		defer set.Close()
+		shard := lead(set, log)
+		var told, done bool
+		go func() {
+			err := shard.Do(ctx, func(m *sums, now time.Time, w *Writer) {
+				plus("a", 1)(m, now, w)
+				w.After(func() { told = true })
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			done = true
+		}()
+		synctest.Wait()
+		var read int
+		go func() {
+			n, err := total(shard, "a")
+			if err != nil {
+				t.Error(err)
+			}
+			read = n
+		}()
+		synctest.Wait()
+		if told || done || read != 0 {
+			t.Fatalf("before the append: told %v, done %v, read %d", told, done, read)
+		}
+		close(log.gate)
+		synctest.Wait()
+		if !told || !done || read != 1 {
+			t.Fatalf("after the append: told %v, done %v, read %d", told, done, read)
+		}
+	})
+}
+
+func TestPeekWaitsForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{gate: make(chan struct{})}
+		set := newSumSet(nil)
+		defer set.Close()
+		shard := lead(set, log)
+		go func() { _ = shard.Do(ctx, plus("a", 1)) }()
+		synctest.Wait()
+		var seen int
+		if err := shard.Peek(ctx, func(m *sums, _ time.Time) { seen = m.total["a"] }); err != nil || seen != 1 {
+			t.Fatalf("seen %d, error %v", seen, err)
+		}
+		close(log.gate)
+	})
+}
+
+func TestStepsGatherBehindAnAppend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{gate: make(chan struct{}, 2)}
+		set := newSumSet(nil)
+		defer set.Close()
+		shard := lead(set, log)
+		const n = 20
+		var order []int
+		for i := range n {
+			go func() {
+				err := shard.Do(ctx, func(m *sums, now time.Time, w *Writer) {
+					plus("a", 1)(m, now, w)
+					w.After(func() { order = append(order, i) })
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}()
+			synctest.Wait()
+		}
+		log.gate <- struct{}{}
+		log.gate <- struct{}{}
+		synctest.Wait()
+		if log.appends != 2 {
+			t.Errorf("%d steps took %d appends, want 2", n, log.appends)
+		}
+		if len(order) != n || !slices.IsSorted(order) {
+			t.Errorf("answers went out as %v", order)
+		}
+		if got := replayed(log, "a"); got != n {
+			t.Errorf("the log adds up to %d", got)
+		}
+	})
+}
+
+func TestRefusedAppendReloadsFromTheLog(t *testing.T) {
+	for _, written := range []bool{false, true} {
+		t.Run(fmt.Sprintf("written=%v", written), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := &fakeLog{gate: make(chan struct{}, 10)}
+				var unloads []error
+				set := newSumSet(func(_ *Shard[*sums], why error) { unloads = append(unloads, why) })
+				shard := lead(set, log)
+				log.gate <- struct{}{}
+				if err := shard.Do(ctx, plus("a", 1)); err != nil {
+					t.Fatal(err)
+				}
+				log.set(func(l *fakeLog) { l.refuse, l.anyway = errBroken, written })
+				var errs [2]error
+				for i := range errs {
+					go func() { errs[i] = shard.Do(ctx, plus("a", 10)) }()
+					synctest.Wait()
+				}
+				log.gate <- struct{}{}
+				synctest.Wait()
+				for i, err := range errs {
+					if err != kerr.CoordinatorNotAvailable {
+						t.Errorf("step %d of the refused append and behind it: %v", i, err)
+					}
+				}
+				if len(unloads) != 1 {
+					t.Errorf("told %d times that the state is gone", len(unloads))
+				}
+				want := 1
+				if written {
+					want = 11
+				}
+				if got, err := total(shard, "a"); err != nil || got != want {
+					t.Errorf("after the reload the sum is %d (%v), the log says %d", got, err, want)
+				}
+				close(log.gate)
+				if err := shard.Do(ctx, plus("a", 1)); err != nil || replayed(log, "a") != want+1 {
+					t.Errorf("after the reload a step gives %v, the log adds up to %d", err, replayed(log, "a"))
+				}
+				set.Close()
+			})
+		})
+	}
+}
+
+func TestStepWaitsForTheLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{}
+		set := newSumSet(nil)
+		shard := lead(set, log)
+		if err := shard.Do(ctx, plus("a", 5)); err != nil {
+			t.Fatal(err)
+		}
+		set.Close()
+
+		set = newSumSet(nil)
+		defer set.Close()
+		log.set(func(l *fakeLog) { l.noReads = errBroken })
+		shard = lead(set, log)
+		began := time.Now()
+		if _, err := total(shard, "a"); err != kerr.CoordinatorLoadInProgress {
+			t.Errorf("a shard that does not load answers %v", err)
+		}
+		if took := time.Since(began); took != DefaultLoadWait {
+			t.Errorf("that took %v", took)
+		}
+		canceled, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := shard.Do(canceled, plus("a", 1)); !errors.Is(err, context.Canceled) {
+			t.Errorf("a canceled request got %v", err)
+		}
+		log.set(func(l *fakeLog) { l.noReads = nil })
+		time.Sleep(loadRetryMax) // in the bubble: the next try
+		if got, err := total(shard, "a"); err != nil || got != 5 {
+			t.Errorf("loaded %d, %v", got, err)
+		}
+	})
+}
+
+func TestResignEndsEveryWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{gate: make(chan struct{})}
+		var why []error
+		set := newSumSet(func(_ *Shard[*sums], err error) { why = append(why, err) })
+		shard := lead(set, log)
+		var errs [2]error
+		for i := range errs {
+			go func() { errs[i] = shard.Do(ctx, plus("a", 1)) }()
+			synctest.Wait()
+		}
+		set.Resign(0)
+		synctest.Wait()
+		for i, err := range errs {
+			if err != kerr.NotCoordinator {
+				t.Errorf("step %d got %v", i, err)
+			}
+		}
+		if len(why) != 1 || why[0] != kerr.NotCoordinator {
+			t.Errorf("told that the state is gone: %v", why)
+		}
+		if err := shard.Do(ctx, plus("a", 1)); err != kerr.NotCoordinator {
+			t.Errorf("the old shard answers %v", err)
+		}
+		if _, err := set.Shard(0); err != kerr.NotCoordinator {
+			t.Errorf("the set answers %v", err)
+		}
+		set.Resign(0) // again
+		set.Close()
+		set.Close()
+	})
+}
+
+func TestOnlyANewerEpochLoadsAnew(t *testing.T) {
+	log := &fakeLog{}
+	set := newSumSet(nil)
+	defer set.Close()
+	set.Lead(3, 5, log)
+	first, _ := set.Shard(3)
+	for _, epoch := range []int32{4, 5} {
+		set.Lead(3, epoch, log)
+		if s, _ := set.Shard(3); s != first {
+			t.Errorf("epoch %d replaced the shard of epoch 5", epoch)
+		}
+	}
+	set.Lead(3, 6, log)
+	second, _ := set.Shard(3)
+	if second == first || second.Epoch() != 6 || second.Partition() != 3 {
+		t.Errorf("epoch 6 is led by the shard of partition %d, epoch %d", second.Partition(), second.Epoch())
+	}
+	if err := first.Do(ctx, plus("a", 1)); err != kerr.NotCoordinator {
+		t.Errorf("the shard of epoch 5 answers %v", err)
+	}
+	set.Close()
+	set.Lead(4, 1, log)
+	if len(set.All()) != 0 {
+		t.Error("a closed set leads again")
+	}
+}
+
+func TestTickComesAtTheDeadlineAndOnlyThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{}
+		set := newSumSet(nil)
+		defer set.Close()
+		shard := lead(set, log)
+		setDeadline := func(d time.Duration) {
+			if err := shard.Peek(ctx, func(m *sums, now time.Time) { m.deadline = now.Add(d) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ticks := func() int {
+			synctest.Wait()
+			n, err := total(shard, "ticks")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		setDeadline(time.Hour)
+		setDeadline(time.Minute) // sooner
+		time.Sleep(time.Minute - 1)
+		if n := ticks(); n != 0 {
+			t.Fatalf("%d ticks before the deadline", n)
+		}
+		time.Sleep(1)
+		if n := ticks(); n != 1 {
+			t.Fatalf("%d ticks at the deadline", n)
+		}
+		time.Sleep(24 * time.Hour)
+		if n := ticks(); n != 1 {
+			t.Fatalf("%d ticks without a deadline", n)
+		}
+		setDeadline(-time.Second)
+		if n := ticks(); n != 2 {
+			t.Fatalf("%d ticks after a deadline in the past", n)
+		}
+		if got := replayed(log, "ticks"); got != 2 {
+			t.Fatalf("the ticks wrote %d", got)
+		}
+	})
+}
+
+func TestTransactionsAreWrittenApartAndReplayed(t *testing.T) {
+	log := &fakeLog{}
+	set := newSumSet(nil)
+	shard := lead(set, log)
+	p := entry.Producer{ID: 7, Epoch: 2}
+	err := shard.DoTxn(ctx, p, func(m *sums, now time.Time, w *Writer) {
+		plus("a", 1)(m, now, w)
+		m.Apply(add("a", 10), p)
+		w.AppendTxn(p, add("a", 10))
+		m.Apply(add("b", 20), p)
+		w.AppendTxn(p, add("b", 20))
+		plus("a", 100)(m, now, w)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for b := range record.All(log.data) {
+		kinds = append(kinds, fmt.Sprintf("%d/%d:%d txn=%v", b.ProducerID(), b.ProducerEpoch(), b.Count(), b.Attributes().IsTransactional()))
+	}
+	if want := []string{"-1/-1:1 txn=false", "7/2:2 txn=true", "-1/-1:1 txn=false"}; !slices.Equal(kinds, want) {
+		t.Errorf("batches %v, want %v", kinds, want)
+	}
+	if got := replayed(log, "a"); got != 101 {
+		t.Errorf("before the marker a is %d", got)
+	}
+	if err := shard.Marker(ctx, entry.Marker{Producer: p, CoordinatorEpoch: 3, Commit: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := total(shard, "a"); got != 111 {
+		t.Errorf("after the marker a is %d", got)
+	}
+	if a, b := replayed(log, "a"), replayed(log, "b"); a != 111 || b != 20 {
+		t.Errorf("replayed after the marker: %d, %d", a, b)
+	}
+	set.Close()
+}
+
+func TestFencedProducerCostsNoReload(t *testing.T) {
+	log := &fakeLog{fenced: kerr.InvalidProducerEpoch}
+	set := newSumSet(func(*Shard[*sums], error) { t.Error("the state was dropped") })
+	shard := lead(set, fencedLog{log})
+	p := entry.Producer{ID: 7}
+	if err := shard.DoTxn(ctx, p, func(*sums, time.Time, *Writer) { t.Error("the step ran") }); err != kerr.InvalidProducerEpoch {
+		t.Errorf("a fenced producer got %v", err)
+	}
+	if err := shard.Marker(ctx, entry.Marker{Producer: p}); err != kerr.InvalidProducerEpoch {
+		t.Errorf("a fenced marker got %v", err)
+	}
+	if log.appends != 0 {
+		t.Errorf("%d appends", log.appends)
+	}
+}
+
+func TestBatchesStayBelowTheirLimit(t *testing.T) {
+	log := &fakeLog{}
+	set := NewSet(Config[*sums]{New: newSums, MaxBatchBytes: 1000})
+	defer set.Close()
+	shard := lead(set, log)
+	const n = 100
+	err := shard.Do(ctx, func(m *sums, now time.Time, w *Writer) {
+		for range n {
+			plus("a key of some length", 1)(m, now, w)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var batches int
+	for b := range record.All(log.data) {
+		if batches++; len(b) > 1000 {
+			t.Errorf("a batch of %d bytes", len(b))
+		}
+	}
+	if got := replayed(log, "a key of some length"); batches < 2 || got != n {
+		t.Errorf("%d batches that add up to %d", batches, got)
+	}
+}
+
+// Whatever the log refuses and however often the partition moves, what was acknowledged is in the log, and what a shard
+// answers is what its log says.
+func TestAcknowledgedStepsAreInTheLog(t *testing.T) {
+	log := &fakeLog{}
+	set := newSumSet(nil)
+	set.Lead(0, 0, log)
+	const workers, steps = 8, 300
+	var acked [workers]int
+	var wg sync.WaitGroup
+	for i := range workers {
+		wg.Go(func() {
+			rnd := rand.New(rand.NewPCG(1, uint64(i)))
+			key := fmt.Sprint(i)
+			for range steps {
+				if rnd.IntN(40) == 0 {
+					log.set(func(l *fakeLog) { l.refuse, l.anyway = errBroken, rnd.IntN(2) == 0 })
+				}
+				shard, err := set.Shard(0)
+				if err == nil {
+					err = shard.Do(ctx, plus(key, 1))
+				}
+				if err == nil {
+					acked[i]++
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for epoch := range int32(20) {
+			set.Lead(0, epoch+1, log)
+		}
+	})
+	wg.Wait()
+	log.set(func(l *fakeLog) { l.refuse = nil })
+	shard, err := set.Shard(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range acked {
+		got, err := total(shard, fmt.Sprint(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if logged := replayed(log, fmt.Sprint(i)); got != logged || logged < n || n == 0 {
+			t.Errorf("worker %d: acknowledged %d, state %d, log %d", i, n, got, logged)
+		}
+	}
+	set.Close()
+}
+
+func TestPartitionOfHashesLikeJava(t *testing.T) {
+	for _, c := range []struct {
+		key  string
+		hash int32 // String.hashCode of the key
+	}{
+		{"", 0}, {"a", 97}, {"abc", 96354}, {"hello world", 1794106052}, {"consumer-group", -1738392088}, {"é", 233},
+		{"\U0001F600", 1772899}, {"polygenelubricants", -1 << 31},
+	} {
+		var want int32
+		if c.hash != -1<<31 {
+			want = max(c.hash, -c.hash) % 50
+		}
+		if got := PartitionOf(c.key, 50); got != want {
+			t.Errorf("%q is in partition %d of 50, in Kafka in %d", c.key, got, want)
+		}
+	}
+}
