@@ -1,0 +1,41 @@
+# What .ci/run and .ci/full share: steps with names and times, and what a new machine lacks.
+
+# step NAME CMD… runs a command, says how long it took, and ends the run when it fails.
+step() {
+  local name=$1 begin=$SECONDS code=0
+  shift
+  echo "=== $name"
+  "$@" || code=$?
+  if ((code != 0)); then
+    echo "--- FAIL $name ($((SECONDS - begin)) s, exit code $code)"
+    exit 1
+  fi
+  echo "--- ok   $name ($((SECONDS - begin)) s)"
+}
+
+# install brings what the interoperability checks need besides Go: Java and Maven for Apache Kafka, and kcat.
+install_peers() {
+  local missing=()
+  command -v kcat > /dev/null || missing+=(kcat)
+  command -v java > /dev/null || missing+=(openjdk-17-jdk-headless)
+  command -v mvn > /dev/null || missing+=(maven)
+  ((${#missing[@]})) || return 0
+  echo "installing ${missing[*]}"
+  local sudo=
+  ((EUID == 0)) || sudo=sudo
+  $sudo apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+}
+
+formatted() {
+  local files
+  files=$(git ls-files -z '*.go' | xargs -0 gofmt -l)
+  [[ -z $files ]] || { echo "gofmt would change:"; echo "$files"; return 1; }
+}
+
+tidy() { go mod tidy -diff; }
+
+# The packages where goroutines meet: the rest is pure, or covered through these.
+race_packages=(
+  ./broker/... ./runtime/... ./internal/client/... ./internal/memnet/... ./statestore/... ./examples/... ./cmd/...
+)

@@ -1,0 +1,105 @@
+package kafkatest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/millrace-io/millrace/internal/proctest"
+)
+
+func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
+
+// needs skips a test unless peers are asked for, and then fails it when one is missing.
+func needs(t *testing.T, programs ...string) {
+	t.Helper()
+	if os.Getenv("MILLRACE_PEERS") != "1" {
+		t.Skipf("left out, since MILLRACE_PEERS=1 is not set: this test needs %v", programs)
+	}
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Fatalf("MILLRACE_PEERS=1 is set, but %s is not installed: %v", p, err)
+		}
+	}
+}
+
+// script runs the kafka script beside this file and returns what it wrote to standard output.
+func script(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "./kafka", args...)
+	var stderr tail
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("kafka %v: %v\n%s%s", args, err, out, stderr.text)
+	}
+	return string(out)
+}
+
+// tail keeps the first part of what is written to it.
+type tail struct{ text []byte }
+
+const tailBytes = 8 << 10
+
+func (w *tail) Write(p []byte) (int, error) {
+	w.text = append(w.text, p[:min(len(p), tailBytes-len(w.text))]...)
+	return len(p), nil
+}
+
+// startKafka runs Apache Kafka until the end of the test and returns its address.
+func startKafka(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Cleanup(func() {
+		if out, err := exec.Command("./kafka", "stop", dir).CombinedOutput(); err != nil {
+			t.Errorf("kafka stop: %v\n%s", err, out)
+		}
+	})
+	port := freePorts(t)
+	script(t, "start", dir, fmt.Sprint(port))
+	return fmt.Sprintf("127.0.0.1:%d", port)
+}
+
+// freePorts returns a port that is free, as the one behind it is: Kafka's controller takes that.
+func freePorts(t *testing.T) int {
+	t.Helper()
+	const tries = 100
+	for range tries {
+		first, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := first.Addr().(*net.TCPAddr).Port
+		second, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
+		first.Close()
+		if err == nil {
+			second.Close()
+			return port
+		}
+	}
+	t.Fatalf("no two free ports in %d tries", tries)
+	return 0
+}
+
+// text writes a small text and returns its file and the counts of its words.
+func text(t *testing.T) (string, map[string]int64) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "text")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	counts := map[string]int64{}
+	const lines = 2000
+	for i := range lines {
+		fmt.Fprintf(f, "All of line %d, and the rest\n", i)
+		for _, word := range []string{"all", "of", "line", fmt.Sprint(i), "and", "the", "rest"} {
+			counts[word]++
+		}
+	}
+	return path, counts
+}
