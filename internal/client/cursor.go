@@ -35,7 +35,7 @@ type Cursor struct {
 	buffered      int // bytes in chunks and in the consumer's hands
 	lastStable    int64
 	highWatermark int64
-	logStart      int64
+	asked         time.Time // when the broker was asked for what it told
 	attempts      int
 	retryAt       time.Time
 	err           error // final
@@ -78,12 +78,11 @@ func (c *Cursor) Position() int64 { return c.position }
 // Epoch returns the leader epoch of the last batch begun, -1 before the first.
 func (c *Cursor) Epoch() int32 { return c.epoch }
 
-// Bounds returns what the broker last told about the partition, -1 for what it has not told yet. end is where a consumer can read to at present: the last
-// stable offset for a fetcher that reads committed records only, else the high watermark.
-func (c *Cursor) Bounds() (logStart, end int64) {
+// End returns the partition's high watermark as the broker last told, and when it was asked; -1 before it told.
+func (c *Cursor) End() (highWatermark int64, asked time.Time) {
 	c.f.mu.Lock()
 	defer c.f.mu.Unlock()
-	return c.logStart, c.lastStable
+	return c.highWatermark, c.asked
 }
 
 // Behind reports whether the broker is known, or may be assumed, to have records that have not arrived here. It is meant for a cursor that has nothing to hand out.

@@ -91,7 +91,7 @@ func (f *Fetcher) Ready() <-chan struct{} { return f.ready }
 
 // Add begins to fetch a partition at an offset.
 func (f *Fetcher) Add(tp TopicPartition, from int64) *Cursor {
-	c := &Cursor{f: f, tp: tp, position: from, next: from, epoch: -1, leader: -1, lastStable: -1, highWatermark: -1, logStart: -1}
+	c := &Cursor{f: f, tp: tp, position: from, next: from, epoch: -1, leader: -1, lastStable: -1, highWatermark: -1}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.cursors = append(f.cursors, c)
@@ -145,12 +145,13 @@ func (f *Fetcher) fetchLoop(broker int32) {
 			continue
 		}
 		f.mu.Unlock()
+		asked := time.Now()
 		resp, err := f.exchange(broker, round, full)
 		f.mu.Lock()
 		if f.closed {
 			return
 		}
-		got := f.settle(round, resp, err)
+		got := f.settle(round, asked, resp, err)
 		rest = time.Time{}
 		if full && !got {
 			rest = time.Now().Add(fullPause)
@@ -217,7 +218,7 @@ func (f *Fetcher) exchange(broker int32, round []ask, full bool) (*kmsg.FetchRes
 }
 
 // settle hands an answer's records to their cursors. Called with mu held.
-func (f *Fetcher) settle(round []ask, resp *kmsg.FetchResponse, err error) (got bool) {
+func (f *Fetcher) settle(round []ask, asked time.Time, resp *kmsg.FetchResponse, err error) (got bool) {
 	if err != nil {
 		for _, a := range round {
 			f.retryLater(a.c, err)
@@ -234,7 +235,7 @@ func (f *Fetcher) settle(round []ask, resp *kmsg.FetchResponse, err error) (got 
 			if k < 0 || round[k].c.removed {
 				continue
 			}
-			if f.accept(round[k].c, rp) {
+			if f.accept(round[k].c, asked, rp) {
 				got = true
 			}
 		}
@@ -243,7 +244,7 @@ func (f *Fetcher) settle(round []ask, resp *kmsg.FetchResponse, err error) (got 
 }
 
 // accept takes one partition's answer. Called with mu held.
-func (f *Fetcher) accept(c *Cursor, rp *kmsg.FetchResponseTopicPartition) (got bool) {
+func (f *Fetcher) accept(c *Cursor, asked time.Time, rp *kmsg.FetchResponseTopicPartition) (got bool) {
 	switch err := kerr.ErrorForCode(rp.ErrorCode); {
 	case err == nil:
 	case errors.Is(err, kerr.OffsetOutOfRange):
@@ -258,7 +259,7 @@ func (f *Fetcher) accept(c *Cursor, rp *kmsg.FetchResponseTopicPartition) (got b
 	}
 	c.attempts = 0
 	first := c.highWatermark < 0
-	c.highWatermark, c.lastStable, c.logStart = rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset
+	c.highWatermark, c.lastStable, c.asked = rp.HighWatermark, rp.LastStableOffset, asked
 	if c.lastStable < 0 || !f.cfg.ReadCommitted {
 		c.lastStable = c.highWatermark
 	}

@@ -1,0 +1,136 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/millrace-io/millrace/internal/client"
+	"github.com/millrace-io/millrace/internal/record"
+	"github.com/millrace-io/millrace/internal/topology"
+	"github.com/millrace-io/millrace/statestore"
+)
+
+// env is what a task's operators see of the runtime. It is used on the worker's goroutine, under the worker's mu.
+type env struct {
+	t       *task
+	sinks   []sink
+	headers []record.Header // memory for Send
+	spread  uint32          // where records without a key go
+}
+
+// sink is a topic that the task has written to.
+type sink struct {
+	ref   topology.TopicRef
+	topic *client.Topic
+}
+
+// spreadRun is how many records without a key go to one partition before the next one's turn: batches fill, and no partition stays behind.
+const spreadRun = 256
+
+func (e *env) TaskID() topology.TaskID { return e.t.id }
+
+// Context is what the user's functions get: it ends with the worker.
+func (e *env) Context() context.Context { return e.t.w.life }
+
+// OpenStore hands out a partition that prepare has restored.
+func (e *env) OpenStore(spec statestore.Spec) (statestore.Store, error) {
+	for _, s := range e.t.stores {
+		if s.spec.StoreName() != spec.StoreName() {
+			continue
+		}
+		store, err := spec.Open(statestore.Backend{
+			Partition: s.part, CacheBytes: e.t.w.app.storeBytes, WriteBack: true,
+			StreamTime: func() int64 {
+				if e.t.topo == nil {
+					return -1
+				}
+				return e.t.topo.StreamTime()
+			},
+		})
+		if err != nil {
+			return nil, err
+		}
+		s.store = store
+		return store, nil
+	}
+	return nil, fmt.Errorf("store %q is not one of task %s", spec.StoreName(), e.t.id)
+}
+
+func (e *env) Partitions(ref topology.TopicRef) (int32, error) {
+	t, err := e.sink(ref)
+	if err != nil {
+		return 0, err
+	}
+	return t.Partitions(), nil
+}
+
+// sink finds a topic's handle. A task writes to few topics: a walk over them is faster than a map.
+func (e *env) sink(ref topology.TopicRef) (*client.Topic, error) {
+	for i := range e.sinks {
+		if e.sinks[i].ref == ref {
+			return e.sinks[i].topic, nil
+		}
+	}
+	t, err := e.t.w.topic(ref.Resolve(e.t.w.app.cfg.AppID))
+	if err != nil {
+		return nil, err
+	}
+	e.sinks = append(e.sinks, sink{ref, t})
+	return t, nil
+}
+
+// topic returns the producer's handle of a topic.
+func (w *worker) topic(name string) (*client.Topic, error) {
+	ctx, cancel := context.WithTimeout(w.life, w.app.cfg.StartTimeout)
+	defer cancel()
+	t, err := w.producer.Topic(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if n := w.app.maxBytes[name]; n > 0 {
+		t.Limit(n)
+	}
+	return t, nil
+}
+
+// Send appends to the producer's open batch of the partition.
+func (e *env) Send(ref topology.TopicRef, partition int32, r *topology.RawRecord) error {
+	t, err := e.sink(ref)
+	if err != nil {
+		return err
+	}
+	if partition < 0 {
+		if r.Key == nil {
+			partition = int32(e.spread / spreadRun % uint32(t.Partitions()))
+			e.spread++
+		} else {
+			partition = int32(record.Partition(r.Key, int(t.Partitions())))
+		}
+	}
+	var headers []record.Header
+	if len(r.Headers) > 0 {
+		e.headers = e.headers[:0]
+		for _, h := range r.Headers {
+			e.headers = append(e.headers, record.Header(h))
+		}
+		headers = e.headers
+	}
+	return e.t.w.producer.Append(t, partition, r.Timestamp, r.Key, r.Value, headers)
+}
+
+func (e *env) Now() int64 { return time.Now().UnixMilli() }
+
+// RequestCommit makes the worker commit after the record in process.
+func (e *env) RequestCommit() { e.t.w.wanted, e.t.dirty = true, true }
+
+func (e *env) Dropped(node string, reason topology.DropReason) {
+	e.t.drops[dropKey{node, reason}]++
+}
+
+// Handles reports that the user decides about faults.
+func (e *env) Handles(kind topology.FaultKind) bool { return e.t.w.app.cfg.OnFault != nil }
+
+func (e *env) HandleFault(f *topology.Fault) (skip bool) {
+	return e.t.w.app.cfg.OnFault(f) == Skip
+}

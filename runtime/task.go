@@ -1,0 +1,321 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace-io/millrace/internal/client"
+	"github.com/millrace-io/millrace/internal/record"
+	"github.com/millrace-io/millrace/internal/topology"
+	"github.com/millrace-io/millrace/runtime/internal/assign"
+	"github.com/millrace-io/millrace/statestore"
+)
+
+// task is one task at a worker.
+//
+//	newTask ──▶ starting ──▶ restoring ──(done is closed)──▶ begin ──▶ running ──▶ drop
+//	              └──── the prepare goroutine's ────┘          └── the worker's, under its mu ──┘
+type task struct {
+	w     *worker
+	id    topology.TaskID
+	sub   *topology.Subtopology
+	grant assign.Grant
+
+	state     atomic.Int32 // a TaskState
+	restored  atomic.Int64 // changelog records read
+	remaining atomic.Int64 // changelog offsets to read, -1 when not known yet
+	cancel    context.CancelFunc
+	done      chan struct{} // closed when the prepare goroutine has ended
+
+	// Written by the prepare goroutine before done is closed, the worker's then.
+	err    error
+	inputs []*input
+	stores []*taskStore
+
+	// Owned by the worker, under its mu.
+	topo      *topology.Task
+	env       *env
+	dirty     bool // something happened since the last commit; the prepare goroutine's before done
+	processed int64
+	drops     map[dropKey]int64
+	waiting   time.Time // since when records wait for an empty partition, zero when they do not
+}
+
+// taskStore is one store's partition.
+type taskStore struct {
+	spec      statestore.Spec
+	engine    statestore.Engine
+	part      statestore.Partition
+	store     statestore.Store // nil before begin
+	changelog string           // topic, "" when there is none
+	topicID   client.TopicID
+	next      int64 // the changelog offset that the engine is complete up to
+	topic     *client.Topic
+}
+
+// input is one partition of a source topic.
+type input struct {
+	source    int
+	tp        client.TopicPartition
+	topicID   client.TopicID
+	cursor    *client.Cursor
+	rec       record.Record
+	raw       topology.RawRecord
+	headers   []topology.Header // memory for raw
+	timestamp int64
+	has       bool  // rec, raw and timestamp are the next record
+	time      int64 // partition time: the highest timestamp taken, -1 before any
+	start     int64 // where to begin
+	committed int64 // the offset that a successor would begin at
+	operators []byte
+}
+
+func newTask(w *worker, id topology.TaskID, grant assign.Grant) *task {
+	ctx, cancel := context.WithCancel(w.life)
+	t := &task{w: w, id: id, sub: w.app.topo.Subtopologies()[id.Subtopology], grant: grant, cancel: cancel, done: make(chan struct{}), drops: make(map[dropKey]int64)}
+	t.remaining.Store(-1)
+	go func() {
+		defer w.signal()
+		defer close(t.done)
+		t.err = t.prepare(ctx)
+	}()
+	return t
+}
+
+func (t *task) prepared() bool {
+	select {
+	case <-t.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (t *task) running() bool { return t.topo != nil }
+
+// begin makes the prepared task run.
+func (t *task) begin() error {
+	t.env = &env{t: t}
+	topo, err := t.sub.NewTask(t.env)
+	if err != nil {
+		return fmt.Errorf("runtime: %w", err)
+	}
+	streamTime := int64(-1)
+	for _, in := range t.inputs {
+		streamTime = max(streamTime, in.time)
+		if err := topo.SetMetadata(in.operators); err != nil {
+			return fmt.Errorf("runtime: %w", errors.Join(err, topo.Close()))
+		}
+	}
+	topo.SetStreamTime(streamTime)
+	t.topo = topo
+	for _, in := range t.inputs {
+		in.cursor = t.w.fetcher.Add(in.tp, in.start)
+	}
+	t.state.Store(int32(TaskRunning))
+	return nil
+}
+
+// drop ends the task wherever it is; what it has not committed is forgotten.
+func (t *task) drop() {
+	t.cancel()
+	<-t.done
+	for _, in := range t.inputs {
+		if in.cursor != nil {
+			t.w.fetcher.Remove(in.cursor)
+		}
+	}
+	if t.topo != nil {
+		for _, s := range t.topo.Stores() {
+			s.Discard()
+		}
+		if err := t.topo.Close(); err != nil {
+			t.w.log.Warn("closing a task", "task", t.id, "error", err)
+		}
+		t.topo = nil
+	}
+	for _, s := range t.stores {
+		if err := s.part.Close(); err != nil {
+			t.w.log.Warn("closing a store", "task", t.id, "store", s.spec.StoreName(), "error", err)
+		}
+	}
+	t.stores = nil
+}
+
+// process takes up to limit records through the operators, those of the smallest timestamp first. Called with the worker's mu held.
+func (t *task) process(limit int, now time.Time) (took int, err error) {
+	for took < limit {
+		in, err := t.choose(now)
+		if err != nil {
+			return took, err
+		}
+		if in == nil {
+			break
+		}
+		if err := t.topo.Process(in.source, &in.raw, in.timestamp); err != nil {
+			return took, err
+		}
+		in.has = false
+		took++
+		if t.w.wanted {
+			break
+		}
+	}
+	if took > 0 {
+		t.processed += int64(took)
+		t.dirty = true
+	}
+	return took, nil
+}
+
+// choose returns the input whose next record comes first, nil when there is none to be processed now.
+func (t *task) choose(now time.Time) (first *input, err error) {
+	if len(t.inputs) == 1 {
+		in := t.inputs[0]
+		if !in.has {
+			if err := t.fill(in); err != nil {
+				return nil, err
+			}
+		}
+		if !in.has {
+			return nil, nil
+		}
+		return in, nil
+	}
+	var empty, behind bool
+	for _, in := range t.inputs {
+		if !in.has {
+			if err := t.fill(in); err != nil {
+				return nil, err
+			}
+			if !in.has {
+				empty = true
+				behind = behind || in.cursor.Behind()
+				continue
+			}
+		}
+		if first == nil || in.timestamp < first.timestamp {
+			first = in
+		}
+	}
+	if first == nil || !empty || !t.mustWait(behind, now) {
+		t.waiting = time.Time{}
+		return first, nil
+	}
+	return nil, nil
+}
+
+// mustWait reports whether records have to wait for a partition that has none here at present.
+func (t *task) mustWait(behind bool, now time.Time) bool {
+	idle := t.w.app.cfg.MaxTaskIdle
+	if idle < 0 {
+		return false
+	}
+	if t.waiting.IsZero() {
+		t.waiting = now
+	}
+	if behind {
+		return true
+	}
+	return now.Sub(t.waiting) < idle
+}
+
+// wakeAt is when the task has something to do though nothing arrives; zero when there is no such time.
+func (t *task) wakeAt() (at time.Time) {
+	if wall, ok := t.topo.NextPunctuation(); ok {
+		at = time.UnixMilli(wall)
+	}
+	if !t.waiting.IsZero() && t.w.app.cfg.MaxTaskIdle > 0 {
+		if idle := t.waiting.Add(t.w.app.cfg.MaxTaskIdle); at.IsZero() || idle.Before(at) {
+			at = idle
+		}
+	}
+	return at
+}
+
+// fill takes the input's next record, passing over those without a usable timestamp.
+func (t *task) fill(in *input) error {
+	for {
+		ok, err := in.cursor.Next(&in.rec)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			t.passedOver(in)
+			return nil
+		}
+		rec, raw := &in.rec, &in.raw
+		raw.Offset, raw.LeaderEpoch = int64(rec.Offset), in.cursor.Epoch()
+		raw.Timestamp, raw.Key, raw.Value, raw.Headers = rec.Timestamp, rec.Key, rec.Value, nil
+		if rec.HeaderCount > 0 {
+			in.headers = in.headers[:0]
+			for h := range rec.Headers {
+				in.headers = append(in.headers, topology.Header(h))
+			}
+			raw.Headers = in.headers
+		}
+		ts, drop, err := t.topo.Timestamp(in.source, raw, in.time)
+		if err != nil {
+			return err
+		}
+		if drop {
+			t.dirty = true
+			continue
+		}
+		in.time = max(in.time, ts)
+		in.timestamp, in.has = ts, true
+		return nil
+	}
+}
+
+// passedOver makes the offsets behind markers and aborted records worth a commit, so that a group that has read everything shows no lag.
+func (t *task) passedOver(in *input) {
+	if in.position() > in.committed {
+		t.dirty = true
+	}
+}
+
+// position is the offset that a successor would have to begin at if everything so far were committed.
+func (in *input) position() int64 {
+	if in.has {
+		return int64(in.rec.Offset)
+	}
+	return in.cursor.Position()
+}
+
+// punctuate fires what is due by the wall clock.
+func (t *task) punctuate(now time.Time) error {
+	wall, ok := t.topo.NextPunctuation()
+	if !ok || now.UnixMilli() < wall {
+		return nil
+	}
+	t.dirty = true
+	return t.topo.Punctuate(now.UnixMilli())
+}
+
+func (t *task) stagedBytes() (n int) {
+	for _, s := range t.stores {
+		n += s.store.StagedBytes()
+	}
+	return n
+}
+
+// progress is the task's part of the board. Called with the worker's mu held.
+func (t *task) progress() TaskProgress {
+	p := TaskProgress{
+		ID: t.id, State: TaskState(t.state.Load()), Processed: t.processed,
+		Restored: t.restored.Load(), RestoreRemaining: t.remaining.Load(), Drops: dropList(t.drops),
+	}
+	if !t.running() {
+		return p
+	}
+	p.Inputs = make([]InputProgress, len(t.inputs))
+	for i, in := range t.inputs {
+		end, told := in.cursor.End()
+		p.Inputs[i] = InputProgress{Topic: in.tp.Topic, Partition: in.tp.Partition, Position: in.position(), Committed: in.committed, End: end, EndTold: told}
+	}
+	return p
+}

@@ -1,0 +1,520 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/client"
+	"github.com/millrace-io/millrace/internal/topology"
+	"github.com/millrace-io/millrace/runtime/internal/assign"
+	"github.com/millrace-io/millrace/statestore"
+)
+
+// worker is one member of the group with one producer and the tasks that fall to it. Its run goroutine does everything that has an order: records, punctuation, commits.
+//
+// The group's callbacks come on kgo's goroutine and take mu, as the run goroutine does while it works: between two slices of work it lets go, so that a rebalance waits
+// for some milliseconds of work, or for a commit. Lock order: worker.mu ▶ what package client locks. Nothing that holds App.mu takes worker.mu.
+type worker struct {
+	app           *App
+	index         int
+	log           *slog.Logger
+	transactional string
+	life          context.Context // ends when the worker must stop at once
+	cl            *kgo.Client
+	topics        *client.Topics
+	producer      *client.Producer
+	fetcher       *client.Fetcher
+	balancer      *balancer
+	wake          chan struct{} // capacity 1: a task is prepared, or the group has news
+	board         board
+	ready         atomic.Bool // all granted tasks are running, and there was a grant
+
+	troubles struct { // what goes wrong at present outside the run goroutine
+		sync.Mutex
+		err   error
+		since time.Time
+	}
+
+	mu        sync.Mutex
+	tasks     map[topology.TaskID]*task // guarded by mu
+	order     []*task                   // tasks in order of id; guarded by mu
+	turn      int                       // the task that begins the next slice; guarded by mu
+	granted   bool                      // the group has given its word; guarded by mu
+	suspended time.Time                 // the group threw this worker out, the tasks wait for a grant; zero otherwise; guarded by mu
+	grant     assign.Grant              // guarded by mu
+	commits   int64                     // guarded by mu
+	aborts    int64                     // guarded by mu
+	commitAt  time.Time                 // of the last commit; guarded by mu
+	wanted    bool                      // a task asked for a commit; guarded by mu
+	failing   time.Time                 // the first reset since the last commit; guarded by mu
+	resets    int                       // since the last commit; guarded by mu
+	posted    time.Time                 // guarded by mu
+	batches   map[statestore.Engine]statestore.Batch
+}
+
+const (
+	// postInterval is how fresh the progress is while records are processed.
+	postInterval = 20 * time.Millisecond
+	// idleWait is how long a worker without work sleeps when nothing wakes it: only the progress's ends get older meanwhile.
+	idleWait = 500 * time.Millisecond
+)
+
+func newWorker(a *App, index int, life context.Context) (*worker, error) {
+	w := &worker{
+		app: a, index: index, log: a.log.With("worker", index), life: life,
+		transactional: assign.TransactionalID(a.cfg.AppID, a.process, index),
+		wake:          make(chan struct{}, 1),
+		tasks:         make(map[topology.TaskID]*task),
+		batches:       make(map[statestore.Engine]statestore.Batch),
+	}
+	w.balancer = &balancer{app: a, process: a.process, transactional: w.transactional}
+	opts := slices.Concat(a.connection("worker-"+strconv.Itoa(index)), a.features.Options(), w.groupOptions())
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("runtime: worker %d: %w", index, err)
+	}
+	w.cl = cl
+	w.topics = client.NewTopics(cl)
+	config := client.ProducerConfig{Features: a.features, Codec: a.cfg.Compression.codec(), DeliveryTimeout: a.cfg.TaskTimeout, Logger: w.log}
+	if a.cfg.Guarantee == ExactlyOnce {
+		config.TransactionalID = w.transactional
+		config.TransactionTimeout = a.cfg.TransactionTimeout
+	}
+	w.producer = client.NewProducer(cl, w.topics, config)
+	w.fetcher = client.NewFetcher(cl, w.topics, client.FetchConfig{ReadCommitted: a.cfg.Guarantee == ExactlyOnce, Logger: w.log})
+	return w, nil
+}
+
+// instanceID is the worker's static name in the group, nil without one.
+func (w *worker) instanceID() *string {
+	id := w.app.cfg.InstanceID
+	if id == "" && w.app.cfg.StateDir != "" {
+		id = w.app.process
+	}
+	if id == "" {
+		return nil
+	}
+	id += "-" + strconv.Itoa(w.index)
+	return &id
+}
+
+func (w *worker) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run is the worker's life. It returns nil after stop, or what ended it.
+func (w *worker) run(stop <-chan struct{}) error {
+	if err := w.producer.Init(w.life); err != nil {
+		if w.life.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("runtime: %w", err)
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		busy, wait, err := w.slice()
+		if err != nil {
+			if w.life.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		if busy {
+			select {
+			case <-stop:
+				return w.leave()
+			default:
+				continue
+			}
+		}
+		timer.Reset(wait)
+		select {
+		case <-stop:
+			return w.leave()
+		case <-w.life.Done():
+			return nil
+		case <-w.fetcher.Ready():
+		case <-w.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// slice does some work. It reports whether there may be more at once, or how long to wait otherwise.
+func (w *worker) slice() (busy bool, wait time.Duration, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	busy, wait, err = w.work()
+	if err == nil {
+		err = w.hopeless()
+	}
+	if err != nil {
+		err = w.recover(err)
+		busy = true
+	}
+	if now := time.Now(); !busy || now.Sub(w.posted) >= postInterval {
+		w.posted = now
+		w.post()
+	}
+	return busy, wait, err
+}
+
+// work starts prepared tasks, takes each running task some records further, and commits when that is due. Called with mu held.
+func (w *worker) work() (busy bool, wait time.Duration, err error) {
+	if err := w.activate(); err != nil {
+		return false, 0, err
+	}
+	n := len(w.order)
+	staged := 0
+	now := time.Now()
+	next := now.Add(idleWait)
+	for i := range n {
+		t := w.order[(i+w.turn)%n]
+		if !t.running() {
+			continue
+		}
+		took, err := t.process(w.app.cfg.MaxPollRecords, now)
+		if err != nil {
+			return false, 0, err
+		}
+		busy = busy || took > 0
+		if err := t.punctuate(now); err != nil {
+			return false, 0, err
+		}
+		next = earlier(next, t.wakeAt())
+		staged += t.stagedBytes()
+	}
+	w.turn++
+	w.producer.Send()
+	if dirty := w.dirty(); dirty {
+		due := w.commitAt.Add(w.app.cfg.CommitInterval)
+		if w.wanted || staged > w.app.cfg.MaxUncommittedBytes || !due.After(time.Now()) {
+			return true, 0, w.commit()
+		}
+		next = earlier(next, due)
+	}
+	return busy, max(0, time.Until(next)), nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.IsZero() || a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// dirty reports whether there is something to commit. Called with mu held.
+func (w *worker) dirty() bool {
+	for _, t := range w.order {
+		if t.dirty {
+			return true
+		}
+	}
+	return false
+}
+
+// activate takes in tasks whose preparation has ended. Called with mu held.
+func (w *worker) activate() error {
+	changed := false
+	for _, t := range w.order {
+		if t.running() || !t.prepared() {
+			continue
+		}
+		if t.err != nil {
+			return t.err
+		}
+		if err := t.begin(); err != nil {
+			return err
+		}
+		changed = true
+	}
+	if changed || !w.ready.Load() {
+		w.noteReady()
+	}
+	return nil
+}
+
+// noteReady tells the app whether this worker has everything at work. Called with mu held.
+func (w *worker) noteReady() {
+	ready := w.granted && w.suspended.IsZero()
+	for _, t := range w.order {
+		ready = ready && t.running()
+	}
+	if w.ready.Swap(ready) != ready {
+		w.app.noteState()
+	}
+}
+
+// transient are the errors after which the tasks begin again at what is committed.
+var transient = []error{client.ErrAbort, client.ErrFenced, client.ErrRebalanced, client.ErrGeneration, client.ErrUnknownOutcome, context.DeadlineExceeded}
+
+// recover decides what follows from an error: nil when the worker can go on. Called with mu held.
+func (w *worker) recover(cause error) error {
+	if w.life.Err() != nil || !slices.ContainsFunc(transient, func(t error) bool { return errors.Is(cause, t) }) {
+		return w.explain(cause)
+	}
+	if w.failing.IsZero() {
+		w.failing = time.Now()
+	}
+	if time.Since(w.failing) > w.app.cfg.TaskTimeout {
+		return fmt.Errorf("runtime: worker %d has not committed for %v: %w", w.index, w.app.cfg.TaskTimeout, cause)
+	}
+	w.log.Warn("beginning again at the last commit", "error", cause)
+	w.trouble(cause)
+	w.resets++
+	return w.reset(errors.Is(cause, client.ErrRebalanced))
+}
+
+// explain adds what a user can do about an error.
+func (w *worker) explain(err error) error {
+	if errors.Is(err, client.ErrTopicChanged) {
+		return fmt.Errorf("runtime: %w: offsets and state speak of the topic that was there before; restore it, or reset the application", err)
+	}
+	if errors.Is(err, client.ErrOffsetOutOfRange) {
+		return fmt.Errorf("runtime: %w: records that were not processed have been deleted; set the group's offset to where to go on", err)
+	}
+	return err
+}
+
+// reset takes everything back to the last commit. If the group threw the worker out, its tasks wait for the next grant. Called with mu held.
+func (w *worker) reset(rebalanced bool) error {
+	w.dropAll()
+	w.aborts++
+	w.wanted = false
+	ctx, cancel := context.WithTimeout(w.life, w.app.cfg.TaskTimeout)
+	defer cancel()
+	if err := w.producer.End(ctx, false); err != nil {
+		// Fenced or unknown: a new epoch settles both, since the coordinator ends what is open first.
+		if err := w.producer.Init(ctx); err != nil {
+			return fmt.Errorf("runtime: after %d attempts to begin again: %w", w.resets, err)
+		}
+	}
+	if rebalanced {
+		w.suspended = time.Now()
+		w.noteReady()
+		return nil
+	}
+	w.startTasks()
+	return nil
+}
+
+// dropAll forgets all tasks with what they have not committed. Called with mu held.
+func (w *worker) dropAll() {
+	for _, t := range w.order {
+		t.drop()
+	}
+	clear(w.tasks)
+	w.order = nil
+}
+
+// startTasks begins to prepare granted tasks that are not there yet. Called with mu held.
+func (w *worker) startTasks() {
+	for _, id := range w.grant.Tasks {
+		if w.tasks[id] == nil {
+			t := newTask(w, id, w.grant)
+			w.tasks[id] = t
+			w.order = append(w.order, t)
+		}
+	}
+	slices.SortFunc(w.order, func(a, b *task) int { return assign.CompareTasks(a.id, b.id) })
+	w.noteReady()
+}
+
+// assigned is called after every assignment, with or without something new.
+func (w *worker) assigned() {
+	grant := w.balancer.latest()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.grant, w.granted, w.suspended = grant, true, time.Time{}
+	w.calm()
+	for _, t := range slices.Clone(w.order) { // given up already unless the group protocol skipped a step
+		if !slices.Contains(grant.Tasks, t.id) {
+			w.remove(t)
+		}
+	}
+	w.startTasks()
+	w.signal()
+}
+
+// revoked gives up the tasks of the partitions, after a commit: who gets them begins where this worker ends.
+func (w *worker) revoked(lost map[string][]int32) {
+	gone := w.app.tasksOf(lost)
+	if len(gone) == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.grant.Tasks = slices.DeleteFunc(slices.Clone(w.grant.Tasks), func(id topology.TaskID) bool { return slices.Contains(gone, id) })
+	if w.dirty() && w.life.Err() == nil {
+		if err := w.commit(); err != nil {
+			w.log.Warn("no commit before tasks were given up: their new owners process some records again", "error", err)
+			for _, id := range gone {
+				if t := w.tasks[id]; t != nil {
+					w.remove(t)
+				}
+			}
+			if err := w.recover(err); err != nil {
+				w.app.fatal(err)
+			}
+			return
+		}
+	}
+	for _, id := range gone {
+		if t := w.tasks[id]; t != nil {
+			w.remove(t)
+		}
+	}
+	w.signal()
+}
+
+// lost drops everything at once: others may have the tasks already.
+func (w *worker) lost() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.grant.Tasks = nil
+	w.granted = false
+	if w.life.Err() == nil && len(w.order) > 0 {
+		if err := w.reset(false); err != nil {
+			w.app.fatal(err)
+		}
+	}
+	w.noteReady()
+}
+
+// remove gives up one task without its uncommitted work. Called with mu held.
+func (w *worker) remove(t *task) {
+	t.drop()
+	delete(w.tasks, t.id)
+	w.order = slices.DeleteFunc(w.order, func(o *task) bool { return o == t })
+}
+
+// trouble notes an error that may pass.
+func (w *worker) trouble(err error) {
+	w.troubles.Lock()
+	defer w.troubles.Unlock()
+	if w.troubles.err == nil {
+		w.troubles.since = time.Now()
+	}
+	w.troubles.err = err
+	w.signal()
+}
+
+// calm forgets trouble: something has worked.
+func (w *worker) calm() {
+	w.troubles.Lock()
+	defer w.troubles.Unlock()
+	w.troubles.err = nil
+}
+
+// hopeless returns an error when trouble has lasted too long, and takes up suspended tasks when the group does not speak. Called with mu held.
+func (w *worker) hopeless() error {
+	w.troubles.Lock()
+	err, since := w.troubles.err, w.troubles.since
+	w.troubles.Unlock()
+	if err != nil && time.Since(since) > w.app.cfg.TaskTimeout {
+		return fmt.Errorf("runtime: worker %d: nothing has worked for %v: %w", w.index, w.app.cfg.TaskTimeout, err)
+	}
+	if !w.suspended.IsZero() && time.Since(w.suspended) > w.app.cfg.SessionTimeout {
+		w.suspended = time.Time{}
+		w.startTasks()
+	}
+	return nil
+}
+
+// leave ends the worker cleanly: a last commit, then out of the group.
+func (w *worker) leave() error {
+	w.mu.Lock()
+	var err error
+	if w.dirty() {
+		if err = w.commit(); err != nil {
+			w.log.Warn("no last commit: the next start processes some records again", "error", err)
+			w.dropAll()
+			if !slices.ContainsFunc(transient, func(t error) bool { return errors.Is(err, t) }) && w.life.Err() == nil {
+				err = w.explain(err)
+			} else {
+				err = nil
+			}
+		}
+	}
+	w.dropAll()
+	w.post()
+	w.mu.Unlock()
+
+	ctx, cancel := context.WithTimeout(w.life, leaveTimeout)
+	defer cancel()
+	id, generation := w.cl.GroupMetadata()
+	if lerr := w.cl.LeaveGroupContext(ctx); lerr != nil {
+		w.log.Debug("leaving the group", "error", lerr)
+	}
+	if instance := w.instanceID(); instance != nil && id != "" {
+		if lerr := client.Leave(ctx, w.cl, client.Member{Group: w.app.cfg.AppID, ID: id, Generation: generation, InstanceID: instance}); lerr != nil {
+			w.log.Debug("leaving the group", "error", lerr)
+		}
+	}
+	return err
+}
+
+// leaveTimeout bounds the good-bye; without it the session time-out does the same.
+const leaveTimeout = time.Second
+
+// close releases what is left. Called once, after run has returned.
+func (w *worker) close() {
+	w.mu.Lock()
+	w.dropAll()
+	for _, b := range w.batches {
+		if err := b.Close(); err != nil {
+			w.log.Warn("closing a batch", "error", err)
+		}
+	}
+	w.mu.Unlock()
+	w.producer.Close()
+	w.fetcher.Close()
+	w.cl.Close()
+}
+
+// post updates the worker's part of the progress. Called with mu held.
+func (w *worker) post() {
+	tasks := make([]TaskProgress, len(w.order))
+	for i, t := range w.order {
+		tasks[i] = t.progress()
+	}
+	w.troubles.Lock()
+	err := w.troubles.err
+	w.troubles.Unlock()
+	w.board.post(tasks, w.commits, w.aborts, w.commitAt, err)
+}
+
+func sortTasks(tasks []TaskProgress) {
+	slices.SortFunc(tasks, func(a, b TaskProgress) int { return assign.CompareTasks(a.ID, b.ID) })
+}
+
+// queryable returns the running partitions of a store.
+func (w *worker) queryable(store string) []statestore.Partition {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var parts []statestore.Partition
+	for _, t := range w.order {
+		if !t.running() {
+			continue
+		}
+		for _, s := range t.stores {
+			if s.spec.StoreName() == store {
+				parts = append(parts, s.part)
+			}
+		}
+	}
+	return parts
+}
