@@ -20,7 +20,7 @@
 // Locks, always taken from left to right:
 //
 //	cleanMu ─▶ flushMu ─▶ mu ─▶ producers.mu
-//	                        └─▶ segment.mu
+//	                        └─▶ rebuildMu ─▶ segment.mu
 //
 // mu serialises appends, rolls, truncations and deletions and is held over the write of a batch but never over a flush. Readers take none of
 // the first three: they work on the segment list, the sizes and the end offset that the writer published, and hold a reference to the

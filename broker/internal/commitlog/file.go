@@ -1,0 +1,169 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// diskCategory is how Pebble's file systems account for our writes.
+const diskCategory = vfs.WriteCategoryUnspecified
+
+// logFile is a segment's file. Appends come from the holder of Log.mu; reads come from anywhere.
+type logFile struct {
+	vfs.File
+	seq int64 // where the file's own write position stands
+}
+
+// createLogFile makes an empty file.
+func createLogFile(fsys vfs.FS, path string) (*logFile, error) {
+	f, err := fsys.Create(path, diskCategory)
+	if err != nil {
+		return nil, err
+	}
+	return &logFile{File: f}, nil
+}
+
+// openLogFile opens an existing file for reads and appends.
+func openLogFile(fsys vfs.FS, path string) (*logFile, error) {
+	f, err := fsys.OpenReadWrite(path, diskCategory)
+	if err != nil {
+		return nil, err
+	}
+	return &logFile{File: f}, nil
+}
+
+// appendAt writes p at size, the end of the valid bytes. A plain write is used where the file's position stands there (in-memory file systems
+// are far quicker at it), otherwise a positioned one.
+func (f *logFile) appendAt(p []byte, size int64) error {
+	var n int
+	var err error
+	if f.seq == size {
+		n, err = f.Write(p)
+		f.seq += int64(max(n, 0))
+	} else {
+		n, err = f.WriteAt(p, size)
+	}
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// readFull reads len(p) bytes at off.
+func readFull(f io.ReaderAt, p []byte, off int64) error {
+	n, err := f.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// truncater is what a file of the operating system can do and vfs.File does not name.
+type truncater interface{ Truncate(size int64) error }
+
+// truncateFile cuts the file at path to size and makes that durable. Where the file system cannot cut, the part that stays is copied and
+// renamed over the file; the old file stays readable through handles that are open. It reports whether the file was replaced.
+func truncateFile(fsys vfs.FS, path string, size int64) (replaced bool, err error) {
+	f, err := fsys.OpenReadWrite(path, diskCategory)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	if t, ok := f.(truncater); ok {
+		if err := t.Truncate(size); err != nil {
+			return false, err
+		}
+		return false, f.Sync()
+	}
+	tmp := path + suffixTemp
+	if err := copyPrefix(fsys, tmp, f, size); err != nil {
+		return false, errors.Join(err, removeIfExists(fsys, tmp))
+	}
+	if err := fsys.Rename(tmp, path); err != nil {
+		return false, err
+	}
+	return true, syncDir(fsys, fsys.PathDir(path))
+}
+
+// copyPrefix writes the first size bytes of src to a new file and flushes it.
+func copyPrefix(fsys vfs.FS, path string, src io.ReaderAt, size int64) error {
+	dst, err := fsys.Create(path, diskCategory)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(writerOnly{dst}, io.NewSectionReader(src, 0, size))
+	if err == nil {
+		err = dst.Sync()
+	}
+	return errors.Join(err, dst.Close())
+}
+
+// writerOnly hides what else a file can do from io.Copy.
+type writerOnly struct{ io.Writer }
+
+// writeFile replaces a small file as a whole. The new content is durable, and the old one stays until then, when sync is set; otherwise a
+// crash may leave either, or neither: readers check what they find.
+func writeFile(fsys vfs.FS, path string, data []byte, sync bool) error {
+	tmp := path + suffixTemp
+	f, err := fsys.Create(tmp, diskCategory)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil && sync {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, removeIfExists(fsys, tmp))
+	}
+	if err := fsys.Rename(tmp, path); err != nil {
+		return err
+	}
+	if sync {
+		return syncDir(fsys, fsys.PathDir(path))
+	}
+	return nil
+}
+
+// readSmallFile reads a whole file of at most max bytes.
+func readSmallFile(fsys vfs.FS, path string, max int64) ([]byte, error) {
+	f, err := fsys.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.Size() > max {
+		return nil, fmt.Errorf("%s has %d bytes, at most %d are expected", fsys.PathBase(path), st.Size(), max)
+	}
+	data := make([]byte, st.Size())
+	return data, readFull(f, data, 0)
+}
+
+// syncDir makes creations, renames and removals in a directory durable.
+func syncDir(fsys vfs.FS, dir string) error {
+	d, err := fsys.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func removeIfExists(fsys vfs.FS, path string) error {
+	if err := fsys.Remove(path); err != nil && !isNotExist(err) {
+		return err
+	}
+	return nil
+}
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

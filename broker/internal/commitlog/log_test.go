@@ -1,0 +1,118 @@
+package commitlog
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millrace-io/millrace/internal/record"
+)
+
+func TestAppendedBatchesAreReadAsTheyLie(t *testing.T) {
+	l := openLog(t, vfs.NewMem(), Config{}, OpenOptions{})
+	b := makeBatch(batchOpts{}, values(0, 3)...)
+	info, err := l.Append(b, AppendOptions{LeaderEpoch: 7, Now: t0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.FirstOffset != 0 || info.LastOffset != 2 || l.End() != 3 {
+		t.Fatalf("append: %+v, end %d", info, l.End())
+	}
+	info = l.append(makeBatch(batchOpts{codec: record.Zstd}, values(3, 2)...))
+	if info.FirstOffset != 3 || info.LastOffset != 4 {
+		t.Fatalf("second append: %+v", info)
+	}
+	got := l.readAll(1 << 20)
+	if !bytes.HasPrefix(got, b) {
+		t.Fatal("the first batch is not what was appended")
+	}
+	if e := record.Batch(got).LeaderEpoch(); e != 7 {
+		t.Fatalf("leader epoch %d", e)
+	}
+	want := "[0-2] 0:k0=v0 1:k1=v1 2:k2=v2\n[3-4] 3:k3=v3 4:k4=v4\n"
+	if have := dump(t, got); have != want {
+		t.Fatalf("read:\n%swant:\n%s", have, want)
+	}
+}
+
+func TestReadStopsAtLimitAndSizes(t *testing.T) {
+	l := openLog(t, vfs.NewMem(), Config{SegmentBytes: 1 << 10}, OpenOptions{})
+	l.fill(200, 2)
+	one := len(makeBatch(batchOpts{}, values(100, 2)...))
+	for _, tc := range []struct {
+		name        string
+		from        Offset
+		o           ReadOptions
+		first, next Offset
+	}{
+		{"whole batches only", 100, ReadOptions{MaxBytes: one + one/2, UpTo: 200}, 100, 102},
+		{"first batch may begin below", 101, ReadOptions{MaxBytes: one, UpTo: 200}, 100, 102},
+		{"too small a limit reads nothing", 100, ReadOptions{MaxBytes: one - 1, UpTo: 200}, 100, 100},
+		{"but for one batch when asked", 100, ReadOptions{MaxBytes: 1, UpTo: 200, AtLeastOne: true}, 100, 102},
+		{"upper bound", 100, ReadOptions{MaxBytes: 1 << 20, UpTo: 104}, 100, 104},
+		{"upper bound inside a batch", 100, ReadOptions{MaxBytes: 1 << 20, UpTo: 103, AtLeastOne: true}, 100, 102},
+		{"several segments", 0, ReadOptions{MaxBytes: 1 << 20, UpTo: 200}, 0, 200},
+		{"at the end", 200, ReadOptions{MaxBytes: 1 << 20, UpTo: 200, AtLeastOne: true}, 200, 200},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			res, err := l.Read(nil, tc.from, tc.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.First != tc.first || res.Next != tc.next {
+				t.Fatalf("read [%d, %d), want [%d, %d)", res.First, res.Next, tc.first, tc.next)
+			}
+		})
+	}
+	for _, from := range []Offset{-1, 201} {
+		if _, err := l.Read(nil, from, ReadOptions{MaxBytes: 1, UpTo: 200}); !errors.Is(err, ErrOffsetOutOfRange) {
+			t.Fatalf("read at %d: %v", from, err)
+		}
+	}
+}
+
+func TestReopenedLogIsTheSame(t *testing.T) {
+	for _, codec := range []record.Codec{record.None, record.LZ4} {
+		for _, segment := range []int64{200, 1 << 10, 1 << 20} {
+			fsys := vfs.NewMem()
+			l := openLog(t, fsys, Config{SegmentBytes: segment, IndexInterval: 100}, OpenOptions{})
+			for l.End() < 300 {
+				l.append(makeBatch(batchOpts{codec: codec}, values(int(l.End()), 3)...))
+			}
+			want := l.readAll(500)
+			dirty := l.reopenDirty(Checkpoint{})
+			if got := dirty.readAll(333); !bytes.Equal(got, want) {
+				t.Fatalf("segment %d: after a kill the log differs", segment)
+			}
+			clean := dirty.reopenClean()
+			if got := clean.readAll(1 << 20); !bytes.Equal(got, want) {
+				t.Fatalf("segment %d: after a clean close the log differs", segment)
+			}
+			if r := clean.Recovery(); r.ScannedBytes != 0 || r.ProducersReplay || r.RebuiltIndexes != 0 {
+				t.Fatalf("segment %d: a clean open read the log: %+v", segment, r)
+			}
+			if i := clean.append(makeBatch(batchOpts{}, values(300, 1)...)); i.FirstOffset != 300 {
+				t.Fatalf("append after reopen at %d", i.FirstOffset)
+			}
+		}
+	}
+}
+
+func TestEmptyLogHasNoFiles(t *testing.T) {
+	fsys := vfs.NewMem()
+	l := openLog(t, fsys, Config{}, OpenOptions{Checkpoint: Checkpoint{LogStart: 12}})
+	if l.LogStart() != 12 || l.End() != 12 {
+		t.Fatalf("[%d, %d)", l.LogStart(), l.End())
+	}
+	if err := l.Flush(12); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := fsys.List("data"); err != nil || len(names) != 0 {
+		t.Fatalf("files of an empty log: %v, %v", names, err)
+	}
+}
