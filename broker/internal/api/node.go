@@ -16,6 +16,7 @@ import (
 // Node is the broker as handlers see it. All fields are set before the first request and immutable after; what they point to is safe for concurrent use.
 type Node struct {
 	ID       int32
+	DataDir  string
 	Log      *slog.Logger
 	Now      func() time.Time
 	APIs     []API // Table(), by key
@@ -23,6 +24,8 @@ type Node struct {
 	Cluster  *cluster.Local
 	Replicas *replica.Manager
 	Sessions *FetchSessions
+	// DiskSpace returns the size of the disk under the data directory and what is free of it; -1 when that is not known.
+	DiskSpace func() (total, usable int64)
 
 	Groups       *groups.Coordinator
 	Transactions *transactions.Coordinator

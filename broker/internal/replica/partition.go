@@ -331,3 +331,13 @@ func (p *Partition) close() {
 	p.mu.Unlock()
 	p.wake()
 }
+
+// BeginVerification prepares the append of a transaction's batch: it tells whether the transaction's coordinator has to be asked first, which it has
+// unless the transaction is open in this log already. bumped says that the producer's epoch rises with every transaction (KIP-890).
+func (p *Partition) BeginVerification(batch record.Batch, bumped bool) (commitlog.VerificationGuard, error) {
+	if err := p.check(); err != nil {
+		return commitlog.VerificationGuard{}, err
+	}
+	guard, err := p.log.BeginVerification(p.m.cfg.Now(), batch.ProducerID(), batch.ProducerEpoch(), batch.BaseSequence(), bumped)
+	return guard, p.judge(err)
+}

@@ -1,0 +1,248 @@
+package broker
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/api"
+)
+
+// conn is one client's connection. It is served by one goroutine: a request is read, handled and answered before the next one is looked at, so that
+// answers leave in the order of the requests.
+type conn struct {
+	server *Server
+	net    net.Conn
+	read   *bufio.Reader
+	api    api.Conn
+	ip     string
+
+	mu   sync.Mutex
+	busy bool // a request is in process; guarded by mu
+	last bool // no request after this one; guarded by mu
+}
+
+// errBadFrame is what clients do that do not speak the protocol.
+var errBadFrame = errors.New("bad frame")
+
+// serve handles requests until the client goes, does something wrong, or the server shuts down.
+func (c *conn) serve(ctx context.Context) {
+	defer c.net.Close()
+	err := c.loop(ctx)
+	switch {
+	case err == nil, errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.server.log.Debug("connection timed out", "client", c.api.Remote)
+	default:
+		c.server.complain(c.api.Remote, err)
+	}
+}
+
+func (c *conn) loop(ctx context.Context) error {
+	wait := firstRequestTimeout
+	for {
+		c.net.SetReadDeadline(time.Now().Add(wait))
+		if _, err := c.read.Peek(1); err != nil {
+			return err
+		}
+		if !c.begin() {
+			return nil
+		}
+		err := c.one(ctx)
+		if last := c.end(); err != nil || last {
+			return err
+		}
+		wait = c.server.node.Settings().Duration("connections.max.idle.ms")
+	}
+}
+
+// begin marks a request in process; false when the server is going down.
+func (c *conn) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy = !c.last
+	return c.busy
+}
+
+func (c *conn) end() (last bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy = false
+	return c.last
+}
+
+// finish lets the connection end after the request in process, or at once when there is none.
+func (c *conn) finish() {
+	c.mu.Lock()
+	c.last = true
+	idle := !c.busy
+	c.mu.Unlock()
+	if idle {
+		c.net.Close()
+	}
+}
+
+// one reads, handles and answers one request.
+func (c *conn) one(ctx context.Context) error {
+	frame := framePool.Get().(*[]byte)
+	defer putBuffer(framePool, frame)
+	var err error
+	if *frame, err = c.readFrame((*frame)[:0]); err != nil {
+		return err
+	}
+	req, answer, err := c.decode(*frame)
+	if err != nil || answer != nil {
+		return errors.Join(err, c.write(req, answer))
+	}
+	resp, err := c.handle(ctx, req)
+	if err != nil {
+		return err
+	}
+	return c.write(req, resp)
+}
+
+// readFrame appends the bytes of the next frame to buf. The buffer grows as bytes arrive.
+func (c *conn) readFrame(buf []byte) ([]byte, error) {
+	c.net.SetReadDeadline(time.Now().Add(chunkTimeout))
+	head, err := c.read.Peek(4)
+	if err != nil {
+		return buf, err
+	}
+	size := int64(int32(binary.BigEndian.Uint32(head)))
+	if limit := c.server.node.Settings().Int("socket.request.max.bytes"); size <= 0 || size > limit {
+		return buf, fmt.Errorf("%w: a length of %d bytes, allowed are 1 to %d", errBadFrame, size, limit)
+	}
+	if _, err := c.read.Discard(4); err != nil {
+		return buf, err
+	}
+	for chunk := int64(firstChunk); int64(len(buf)) < size; chunk = int64(len(buf)) {
+		at := len(buf)
+		buf = append(buf, make([]byte, min(chunk, size-int64(at)))...)
+		if at > 0 {
+			c.net.SetReadDeadline(time.Now().Add(chunkTimeout))
+		}
+		if _, err := io.ReadFull(c.read, buf[at:]); err != nil {
+			return buf, err
+		}
+		if at == 0 && size > maxPlainRequest && binary.BigEndian.Uint16(buf) != uint16(kmsg.Produce) {
+			return buf, fmt.Errorf("%w: a request of %d bytes for key %d", errBadFrame, size, int16(binary.BigEndian.Uint16(buf)))
+		}
+	}
+	return buf, nil
+}
+
+// decode makes a request of a frame. An answer beside it is to be sent instead of asking a handler.
+func (c *conn) decode(frame []byte) (*api.Request, kmsg.Response, error) {
+	b := kbin.Reader{Src: frame}
+	r := &api.Request{
+		Key: b.Int16(), Version: b.Int16(), CorrelationID: b.Int32(), ClientID: b.NullableString(),
+		Conn: &c.api, Received: c.server.cfg.Now(), Size: len(frame),
+	}
+	if !b.Ok() {
+		return nil, nil, fmt.Errorf("%w: the request header does not end", errBadFrame)
+	}
+	row := c.server.rows[r.Key]
+	if row == nil {
+		return nil, nil, fmt.Errorf("%w: request key %d is not served", errBadFrame, r.Key)
+	}
+	if r.Version < row.Min || r.Version > row.Max {
+		if r.Key == int16(kmsg.ApiVersions) {
+			r.Version = 0
+			return r, unsupportedApiVersions(row), nil
+		}
+		return nil, nil, fmt.Errorf("%w: %s version %d is not served", errBadFrame, kmsg.NameForKey(r.Key), r.Version)
+	}
+	r.Body = kmsg.RequestForKey(r.Key)
+	r.Body.SetVersion(r.Version)
+	if r.Body.IsFlexible() {
+		if err := skipTags(&b); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := r.Body.ReadFrom(b.Src); err != nil {
+		return nil, nil, fmt.Errorf("%w: %s version %d: %w", errBadFrame, kmsg.NameForKey(r.Key), r.Version, err)
+	}
+	return r, nil, nil
+}
+
+// skipTags steps over the tagged fields of a header.
+func skipTags(b *kbin.Reader) error {
+	for n := b.Uvarint(); n > 0 && b.Ok(); n-- {
+		b.Uvarint() // tag
+		b.Span(int(b.Uvarint()))
+	}
+	if !b.Ok() {
+		return fmt.Errorf("%w: the request header does not end", errBadFrame)
+	}
+	return nil
+}
+
+// unsupportedApiVersions is the answer to an ApiVersions of a version that is not served: version 0, with the versions that are.
+func unsupportedApiVersions(row *api.API) kmsg.Response {
+	resp := kmsg.NewPtrApiVersionsResponse()
+	resp.ErrorCode = kerr.UnsupportedVersion.Code
+	key := kmsg.NewApiVersionsResponseApiKey()
+	key.ApiKey, key.MinVersion, key.MaxVersion = row.Key, row.Min, row.Max
+	resp.ApiKeys = append(resp.ApiKeys, key)
+	return resp
+}
+
+// handle calls the handler. A panic in it is a bug of ours: it is logged and costs the connection, not the server.
+func (c *conn) handle(ctx context.Context, r *api.Request) (resp kmsg.Response, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.server.panics.Add(1)
+			c.server.log.Error("panic in a request handler", "api", kmsg.NameForKey(r.Key), "version", r.Version,
+				"client", c.api.Remote, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic in the handler of %s", kmsg.NameForKey(r.Key))
+		}
+	}()
+	return c.server.rows[r.Key].Handle(ctx, c.server.node, r)
+}
+
+// write sends an answer; nil is none.
+func (c *conn) write(r *api.Request, resp kmsg.Response) error {
+	if resp == nil {
+		return nil
+	}
+	resp.SetVersion(r.Version)
+	buf := answerPool.Get().(*[]byte)
+	defer putBuffer(answerPool, buf)
+	b := append((*buf)[:0], 0, 0, 0, 0)
+	b = binary.BigEndian.AppendUint32(b, uint32(r.CorrelationID))
+	if resp.IsFlexible() && resp.Key() != int16(kmsg.ApiVersions) {
+		b = append(b, 0) // no tagged fields in the header
+	}
+	b = resp.AppendTo(b)
+	*buf = b
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	c.net.SetWriteDeadline(time.Now().Add(writeTimeout + time.Duration(len(b)/minWriteRate)*time.Second))
+	_, err := c.net.Write(b)
+	return err
+}
+
+var (
+	framePool  = &sync.Pool{New: newBuffer}
+	answerPool = &sync.Pool{New: newBuffer}
+)
+
+func newBuffer() any { return new([]byte) }
+
+// putBuffer gives a buffer back, unless it is so large that keeping it would hold memory for the rare large request.
+func putBuffer(p *sync.Pool, b *[]byte) {
+	if cap(*b) <= keepBuffer {
+		p.Put(b)
+	}
+}

@@ -1,0 +1,150 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// A data directory:
+//
+//	LOCK        held by the process that uses the directory
+//	format      one line, "millrace data 1"; a program that knows less refuses the directory
+//	clean       there when the last server closed everything; removed before anything is written
+//	metadata/   the cluster's metadata
+//	topics/     a directory for each partition, and the checkpoint of their logs
+const (
+	lockFile     = "LOCK"
+	formatFile   = "format"
+	cleanFile    = "clean"
+	metadataDir  = "metadata"
+	topicsDir    = "topics"
+	formatPrefix = "millrace data "
+	dataFormat   = 1
+
+	// inMemoryDir is where an in-memory file system holds the data.
+	inMemoryDir = "/millrace"
+)
+
+const writeCategory = vfs.DiskWriteCategory("millrace-data-directory")
+
+// dataDir is an open data directory.
+type dataDir struct {
+	fs    vfs.FS
+	path  string
+	lock  io.Closer
+	clean bool // the last server closed everything
+}
+
+// openDataDir takes the directory for this process.
+func openDataDir(files vfs.FS, path string) (_ *dataDir, err error) {
+	if err := files.MkdirAll(path, 0o755); err != nil {
+		return nil, fmt.Errorf("broker: data directory %s: %w", path, err)
+	}
+	d := &dataDir{fs: files, path: path}
+	if d.lock, err = files.Lock(files.PathJoin(path, lockFile)); err != nil {
+		return nil, fmt.Errorf("%w: %s (%w); stop the other one or choose another directory", ErrLocked, path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.lock.Close())
+		}
+	}()
+	if err := d.checkFormat(); err != nil {
+		return nil, err
+	}
+	return d, d.takeMarker()
+}
+
+// checkFormat refuses a directory that a newer program wrote, and marks a new one.
+func (d *dataDir) checkFormat() error {
+	text, err := d.read(formatFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return d.write(formatFile, formatPrefix+strconv.Itoa(dataFormat)+"\n")
+	}
+	if err != nil {
+		return err
+	}
+	number, ok := strings.CutPrefix(strings.TrimSpace(text), formatPrefix)
+	version, err := strconv.Atoi(number)
+	if !ok || err != nil {
+		return fmt.Errorf("broker: data directory %s: the file %s does not name a format: %q", d.path, formatFile, text)
+	}
+	if version > dataFormat {
+		return fmt.Errorf("%w: %s has format %d, this program knows up to %d; use the newer program", ErrNewerFormat, d.path, version, dataFormat)
+	}
+	return nil
+}
+
+// takeMarker finds out how the last server ended. The marker is gone, durably, before anything else is written.
+func (d *dataDir) takeMarker() error {
+	if _, err := d.read(cleanFile); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	d.clean = true
+	if err := d.fs.Remove(d.fs.PathJoin(d.path, cleanFile)); err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	return d.sync()
+}
+
+// close gives the directory up. With clean it says that everything was closed.
+func (d *dataDir) close(clean bool) error {
+	var err error
+	if clean {
+		err = d.write(cleanFile, "closed\n")
+	}
+	return errors.Join(err, d.lock.Close())
+}
+
+func (d *dataDir) sub(name string) string { return d.fs.PathJoin(d.path, name) }
+
+func (d *dataDir) read(name string) (string, error) {
+	f, err := d.fs.Open(d.sub(name))
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return "", fmt.Errorf("broker: %s: %w", d.sub(name), err)
+	}
+	return string(b), nil
+}
+
+func (d *dataDir) write(name, text string) error {
+	temp := d.sub(name + ".tmp")
+	f, err := d.fs.Create(temp, writeCategory)
+	if err != nil {
+		return fmt.Errorf("broker: data directory %s cannot be written: %w", d.path, err)
+	}
+	_, err = f.Write([]byte(text))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("broker: %s: %w", temp, err)
+	}
+	if err := d.fs.Rename(temp, d.sub(name)); err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	return d.sync()
+}
+
+func (d *dataDir) sync() error {
+	dir, err := d.fs.OpenDir(d.path)
+	if err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+		return fmt.Errorf("broker: flushing %s: %w", d.path, err)
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package api
+
+import (
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/controller"
+)
+
+// handleDescribeLogDirs tells the sizes of logs in the one data directory.
+func handleDescribeLogDirs(_ context.Context, n *Node, r *Request) (kmsg.Response, error) {
+	req := r.Body.(*kmsg.DescribeLogDirsRequest)
+	resp := req.ResponseKind().(*kmsg.DescribeLogDirsResponse)
+	dir := kmsg.NewDescribeLogDirsResponseDir()
+	dir.Dir = n.DataDir
+	dir.TotalBytes, dir.UsableBytes = n.DiskSpace()
+	im := n.Image()
+	if req.Topics == nil {
+		for _, t := range im.Topics() {
+			dir.Topics = append(dir.Topics, n.logSizes(t, nil))
+		}
+	}
+	for _, asked := range req.Topics {
+		if t := im.Topic(asked.Topic); t != nil {
+			if out := n.logSizes(t, asked.Partitions); len(out.Partitions) > 0 {
+				dir.Topics = append(dir.Topics, out)
+			}
+		}
+	}
+	resp.Dirs = append(resp.Dirs, dir)
+	return resp, nil
+}
+
+// logSizes lists the partitions of a topic; nil wants all of them.
+func (n *Node) logSizes(t *controller.Topic, wanted []int32) kmsg.DescribeLogDirsResponseDirTopic {
+	out := kmsg.NewDescribeLogDirsResponseDirTopic()
+	out.Topic = t.Name
+	for i := range t.Partitions {
+		if wanted != nil && !slices.Contains(wanted, int32(i)) {
+			continue
+		}
+		p, err := n.Replicas.PartitionByID(t.ID, int32(i))
+		if err != nil || p.Log() == nil {
+			continue
+		}
+		res := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
+		res.Partition, res.Size = int32(i), p.Log().Size()
+		out.Partitions = append(out.Partitions, res)
+	}
+	return out
+}

@@ -1,0 +1,100 @@
+package api
+
+import (
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/controller"
+)
+
+// handleDescribeTopicPartitions lists partitions of topics in order of name, up to a limit, and says where to go on.
+func handleDescribeTopicPartitions(_ context.Context, n *Node, r *Request) (kmsg.Response, error) {
+	req := r.Body.(*kmsg.DescribeTopicPartitionsRequest)
+	resp := req.ResponseKind().(*kmsg.DescribeTopicPartitionsResponse)
+	im := n.Image()
+	names := topicsToDescribe(im, req)
+	if req.Cursor != nil && req.Cursor.Partition < 0 {
+		for _, name := range names {
+			t := kmsg.NewDescribeTopicPartitionsResponseTopic()
+			t.ErrorCode, t.Topic = kerr.InvalidRequest.Code, &name
+			resp.Topics = append(resp.Topics, t)
+		}
+		return resp, nil
+	}
+	left := int(n.Settings().Int("max.request.partition.size.limit"))
+	if asked := int(req.ResponsePartitionLimit); asked > 0 {
+		left = min(left, asked)
+	}
+	for _, name := range names {
+		from := int32(0)
+		if req.Cursor != nil && req.Cursor.Topic == name {
+			from = req.Cursor.Partition
+		}
+		topic := im.Topic(name)
+		if topic == nil {
+			resp.Topics = append(resp.Topics, unknownTopicPartitions(name))
+			continue
+		}
+		if left == 0 {
+			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: from}
+			return resp, nil
+		}
+		end := min(int(from)+left, len(topic.Partitions))
+		resp.Topics = append(resp.Topics, topicPartitions(topic, int(from), end))
+		left -= max(end-int(from), 0)
+		if end < len(topic.Partitions) {
+			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: int32(end)}
+			return resp, nil
+		}
+	}
+	return resp, nil
+}
+
+// topicsToDescribe are the names from the cursor on, each once, in order.
+func topicsToDescribe(im *controller.Image, req *kmsg.DescribeTopicPartitionsRequest) []string {
+	var names []string
+	for _, t := range req.Topics {
+		names = append(names, t.Topic)
+	}
+	if len(req.Topics) == 0 {
+		for _, t := range im.Topics() {
+			names = append(names, t.Name)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if req.Cursor != nil {
+		names = slices.DeleteFunc(names, func(s string) bool { return s < req.Cursor.Topic })
+	}
+	return names
+}
+
+func unknownTopicPartitions(name string) kmsg.DescribeTopicPartitionsResponseTopic {
+	t := kmsg.NewDescribeTopicPartitionsResponseTopic()
+	t.Topic = &name
+	t.ErrorCode = kerr.UnknownTopicOrPartition.Code
+	if err := controller.CheckTopicName(name); err != nil {
+		t.ErrorCode = Code(err)
+	}
+	t.AuthorizedOperations = allTopicOperations
+	return t
+}
+
+// topicPartitions describes the partitions [from, end) of a topic.
+func topicPartitions(topic *controller.Topic, from, end int) kmsg.DescribeTopicPartitionsResponseTopic {
+	t := kmsg.NewDescribeTopicPartitionsResponseTopic()
+	t.Topic, t.TopicID, t.IsInternal = &topic.Name, topic.ID, controller.IsInternal(topic.Name)
+	t.AuthorizedOperations = allTopicOperations
+	for i := from; i < end; i++ {
+		meta := &topic.Partitions[i]
+		p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
+		p.Partition, p.LeaderID, p.LeaderEpoch = int32(i), meta.Leader, meta.LeaderEpoch
+		p.Replicas, p.ISR = meta.Replicas, meta.ISR
+		p.EligibleLeaderReplicas, p.LastKnownELR = []int32{}, []int32{}
+		t.Partitions = append(t.Partitions, p)
+	}
+	return t
+}

@@ -1,0 +1,261 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/replica"
+	"github.com/millrace-io/millrace/internal/record"
+)
+
+const (
+	// maxFetchWait bounds a long poll, whatever the client asks for.
+	maxFetchWait = 5 * time.Minute
+
+	// fetchLeaderHints is the version from which on an answer tells the new leader beside NOT_LEADER_OR_FOLLOWER (KIP-951).
+	fetchLeaderHints = 16
+)
+
+// handleFetch answers with record batches as they lie in the logs. When there is less than the client wants it waits, until enough was appended,
+// something went wrong with a partition, or the time is up.
+func handleFetch(ctx context.Context, n *Node, r *Request) (kmsg.Response, error) {
+	req := r.Body.(*kmsg.FetchRequest)
+	plan, err := n.Sessions.begin(req, n.Now())
+	if err != nil {
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		resp.ErrorCode = Code(err)
+		return resp, nil
+	}
+	f := fetch{
+		n: n, req: req, request: r, plan: plan,
+		found:    make([]fetched, len(plan.parts)),
+		maxBytes: min(int(req.MaxBytes), int(n.Settings().Int("fetch.max.bytes"))),
+	}
+	f.read()
+	if !f.ready() {
+		f.wait(ctx)
+	}
+	resp := f.answer()
+	plan.done(f.served)
+	return resp, nil
+}
+
+// fetch is one Fetch request in process.
+type fetch struct {
+	n        *Node
+	req      *kmsg.FetchRequest
+	request  *Request
+	plan     *fetchPlan
+	found    []fetched // by the plan's parts
+	maxBytes int
+
+	buf     []byte // all records found
+	waiting int    // partitions that could be read
+	failed  bool   // reading one of them failed, or shows that the client must do something
+	served  map[*fetchPart]bool
+}
+
+// fetched is what was found of one partition.
+type fetched struct {
+	part      *replica.Partition
+	known     bool // the partition exists; what does not exist does not end a wait
+	res       replica.ReadResult
+	from, end int // its records are buf[from:end]
+	err       error
+	diverging *kmsg.FetchResponseTopicPartitionDivergingEpoch
+}
+
+// read looks at every partition once, in order, until the answer is full.
+func (f *fetch) read() {
+	f.buf, f.waiting, f.failed = f.buf[:0], 0, false
+	for i, p := range f.plan.parts {
+		got := &f.found[i]
+		*got = fetched{from: len(f.buf), end: len(f.buf)}
+		if got.part, got.err = f.find(p); got.err != nil {
+			continue
+		}
+		got.known = true
+		f.waiting++
+		f.readOne(p, got)
+		if got.err != nil || got.diverging != nil {
+			f.failed = true
+		}
+	}
+}
+
+func (f *fetch) find(p *fetchPart) (*replica.Partition, error) {
+	if !f.byID() {
+		return f.n.Replicas.Partition(p.topic, p.number)
+	}
+	part, err := f.n.Replicas.PartitionByID(p.id, p.number)
+	if err != nil && f.n.Image().TopicByID(p.id) == nil {
+		return nil, kerr.UnknownTopicID
+	}
+	return part, err
+}
+
+func (f *fetch) byID() bool { return f.req.Version >= 13 }
+
+func (f *fetch) readOne(p *fetchPart, got *fetched) {
+	if f.req.ReplicaID >= 0 || f.req.ReplicaState.ID >= 0 {
+		got.err = kerr.NotLeaderForPartition // nobody else holds replicas of what this broker leads
+		return
+	}
+	if got.err = got.part.CheckEpoch(p.knownEpoch); got.err != nil {
+		return
+	}
+	if p.fetchedEpoch >= 0 {
+		if got.diverging, got.err = divergence(got.part, p); got.err != nil || got.diverging != nil {
+			return
+		}
+	}
+	o := replica.ReadOptions{
+		MaxBytes:   min(f.maxBytes-len(f.buf), int(p.maxBytes)),
+		AtLeastOne: len(f.buf) == 0,
+		Committed:  f.req.IsolationLevel == readCommitted,
+	}
+	got.res, got.err = got.part.Read(f.buf, record.Offset(p.offset), o)
+	if got.err == nil {
+		f.buf, got.end = got.res.Bytes, len(got.res.Bytes)
+	}
+}
+
+// divergence compares the epoch of the client's last record with the log: where they differ, the log was truncated since.
+func divergence(part *replica.Partition, p *fetchPart) (*kmsg.FetchResponseTopicPartitionDivergingEpoch, error) {
+	epoch, end, err := part.EpochEnd(record.LeaderEpoch(p.fetchedEpoch))
+	if err != nil {
+		return nil, err
+	}
+	if epoch == record.NoLeaderEpoch {
+		return nil, kerr.OffsetOutOfRange
+	}
+	if int32(epoch) < p.fetchedEpoch || int64(end) < p.offset {
+		d := kmsg.NewFetchResponseTopicPartitionDivergingEpoch()
+		d.Epoch, d.EndOffset = int32(epoch), int64(end)
+		return &d, nil
+	}
+	return nil, nil
+}
+
+// ready reports whether the answer can go out.
+func (f *fetch) ready() bool {
+	return f.waiting == 0 || f.failed || f.req.MaxWaitMillis <= 0 || len(f.buf) >= int(f.req.MinBytes)
+}
+
+// wait reads again whenever something happened in one of the partitions, until the answer is ready or the time is up.
+func (f *fetch) wait(ctx context.Context) {
+	w := replica.NewWaiter()
+	defer w.Close()
+	for i := range f.found {
+		if f.found[i].known {
+			w.Watch(f.found[i].part)
+		}
+	}
+	// Something may have happened between the first reading and the watching.
+	f.read()
+	timer := time.NewTimer(min(time.Duration(f.req.MaxWaitMillis)*time.Millisecond, maxFetchWait))
+	defer timer.Stop()
+	for !f.ready() {
+		select {
+		case <-w.C():
+			f.read()
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// answer makes the response: every partition in a full one, only what is new in an incremental one.
+func (f *fetch) answer() *kmsg.FetchResponse {
+	resp := f.req.ResponseKind().(*kmsg.FetchResponse)
+	if f.plan.session != nil {
+		resp.SessionID = f.plan.session.id
+		f.served = map[*fetchPart]bool{}
+	}
+	for i, p := range f.plan.parts {
+		got := &f.found[i]
+		out := f.partition(p, got)
+		if !f.plan.full && !p.isNews(&out) {
+			continue
+		}
+		p.remember(&out)
+		if got.end > got.from && f.served != nil {
+			f.served[p] = true
+		}
+		f.hintLeader(resp, p, got, &out)
+		last := len(resp.Topics) - 1
+		if last < 0 || resp.Topics[last].Topic != p.topic || resp.Topics[last].TopicID != p.id {
+			resp.Topics = append(resp.Topics, kmsg.FetchResponseTopic{Topic: p.topic, TopicID: p.id})
+			last++
+		}
+		resp.Topics[last].Partitions = append(resp.Topics[last].Partitions, out)
+	}
+	return resp
+}
+
+func (f *fetch) partition(p *fetchPart, got *fetched) kmsg.FetchResponseTopicPartition {
+	out := kmsg.NewFetchResponseTopicPartition()
+	out.Partition = p.number
+	out.RecordBatches = []byte{}
+	if got.err != nil {
+		out.ErrorCode, out.HighWatermark = Code(got.err), -1
+		if !got.known {
+			out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
+		}
+		return out
+	}
+	if got.diverging != nil {
+		out.DivergingEpoch = *got.diverging
+		got.res.Offsets = got.part.Offsets()
+	}
+	o := got.res.Offsets
+	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = int64(o.HighWatermark), int64(o.LastStable), int64(o.LogStart)
+	if got.end > got.from {
+		out.RecordBatches = f.buf[got.from:got.end:got.end]
+	}
+	if f.req.IsolationLevel == readCommitted {
+		out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
+		for _, a := range got.res.Aborted {
+			out.AbortedTransactions = append(out.AbortedTransactions,
+				kmsg.FetchResponseTopicPartitionAbortedTransaction{ProducerID: int64(a.ProducerID), FirstOffset: int64(a.FirstOffset)})
+		}
+	}
+	return out
+}
+
+// hintLeader tells a client that asked the wrong broker, or in an old epoch, who leads the partition.
+func (f *fetch) hintLeader(resp *kmsg.FetchResponse, p *fetchPart, got *fetched, out *kmsg.FetchResponseTopicPartition) {
+	if f.req.Version < fetchLeaderHints || !errors.Is(got.err, replica.ErrFencedEpoch) && out.ErrorCode != kerr.NotLeaderForPartition.Code {
+		return
+	}
+	t := f.n.Image().TopicByID(p.id)
+	if t == nil || int(p.number) >= len(t.Partitions) {
+		return
+	}
+	meta := &t.Partitions[p.number]
+	out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = meta.Leader, meta.LeaderEpoch
+	for _, b := range resp.Brokers {
+		if b.NodeID == meta.Leader {
+			return
+		}
+	}
+	l := f.request.Conn.Listener
+	resp.Brokers = append(resp.Brokers, kmsg.FetchResponseBroker{NodeID: meta.Leader, Host: l.Host, Port: l.Port})
+}
+
+// isNews reports whether an incremental answer has to name the partition.
+func (p *fetchPart) isNews(out *kmsg.FetchResponseTopicPartition) bool {
+	return !p.told || out.ErrorCode != 0 || len(out.RecordBatches) > 0 || out.DivergingEpoch.Epoch >= 0 ||
+		out.HighWatermark != p.highWater || out.LogStartOffset != p.logStart || out.LastStableOffset != p.stable
+}
+
+func (p *fetchPart) remember(out *kmsg.FetchResponseTopicPartition) {
+	p.told = out.ErrorCode == 0 // after an error the next answer names the partition again
+	p.highWater, p.logStart, p.stable = out.HighWatermark, out.LogStartOffset, out.LastStableOffset
+}

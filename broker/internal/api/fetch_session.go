@@ -1,0 +1,271 @@
+package api
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/controller"
+)
+
+// A fetch session remembers what a client fetches, so that its requests name only changes and its answers only news (KIP-227):
+//
+//	request id, epoch    meaning
+//	0, -1                no session: everything is named, nothing is remembered
+//	0, 0                 open a session
+//	id, 0                close that session and open another
+//	id, -1               close that session
+//	id, n                go on; n is the last epoch plus one
+const (
+	sessionlessEpoch = -1
+	initialEpoch     = 0
+)
+
+// sessionIdle is how long a session must have been idle before another client's session may take its place in a full cache.
+const sessionIdle = 2 * time.Minute
+
+// maxSessionPartitions bounds what one session remembers; a request for more goes without a session.
+const maxSessionPartitions = 100_000
+
+// FetchSessions is the broker's cache of fetch sessions. It is safe for concurrent use.
+type FetchSessions struct {
+	slots func() int
+
+	mu       sync.Mutex
+	sessions map[int32]*fetchSession // guarded by mu
+}
+
+// NewFetchSessions returns an empty cache with as many slots as the function says.
+func NewFetchSessions(slots func() int) *FetchSessions {
+	return &FetchSessions{slots: slots, sessions: map[int32]*fetchSession{}}
+}
+
+// fetchSession is what one client fetches. Its fields but the last are used by the one request that holds it.
+type fetchSession struct {
+	mu    sync.Mutex // held by the request in process
+	id    int32
+	epoch int32
+	byID  bool // topics are named by id, not by name
+	parts []*fetchPart
+	index map[fetchKey]*fetchPart
+
+	used time.Time // guarded by FetchSessions.mu
+}
+
+// fetchKey names a partition in a session.
+type fetchKey struct {
+	topic  string // empty in a session by ids
+	id     controller.TopicID
+	number int32
+}
+
+// fetchPart is one partition of a fetch, with what the client was last told of it.
+type fetchPart struct {
+	fetchKey
+	offset       int64
+	maxBytes     int32
+	knownEpoch   int32 // leader epoch that the client knows, or -1
+	fetchedEpoch int32 // epoch of the last record that it fetched, or -1
+
+	told      bool // the fields below were sent
+	highWater int64
+	logStart  int64
+	stable    int64
+}
+
+// fetchPlan is what one request asks for.
+type fetchPlan struct {
+	session *fetchSession // nil without one
+	full    bool          // the answer names every partition
+	parts   []*fetchPart
+}
+
+// begin resolves a request's session. The plan must be given back with done.
+func (s *FetchSessions) begin(req *kmsg.FetchRequest, now time.Time) (*fetchPlan, error) {
+	if req.Version < 7 {
+		return &fetchPlan{full: true, parts: newParts(req)}, nil
+	}
+	if req.SessionEpoch == sessionlessEpoch || req.SessionEpoch == initialEpoch {
+		if req.SessionID != 0 {
+			s.drop(req.SessionID)
+		}
+		plan := &fetchPlan{full: true, parts: newParts(req)}
+		if req.SessionEpoch == initialEpoch {
+			plan.session = s.open(req, plan.parts, now)
+		}
+		return plan, nil
+	}
+	return s.resume(req, now)
+}
+
+func (s *FetchSessions) resume(req *kmsg.FetchRequest, now time.Time) (*fetchPlan, error) {
+	s.mu.Lock()
+	session := s.sessions[req.SessionID]
+	if session != nil {
+		session.used = now
+	}
+	s.mu.Unlock()
+	if session == nil {
+		return nil, kerr.FetchSessionIDNotFound
+	}
+	session.mu.Lock()
+	switch {
+	case session.byID != (req.Version >= 13):
+		session.mu.Unlock()
+		return nil, kerr.FetchSessionTopicIDError
+	case session.epoch != req.SessionEpoch:
+		session.mu.Unlock()
+		return nil, kerr.InvalidFetchSessionEpoch
+	}
+	session.update(req)
+	if len(session.parts) == 0 {
+		s.drop(session.id)
+		session.mu.Unlock()
+		return &fetchPlan{}, nil
+	}
+	session.epoch = nextEpoch(session.epoch)
+	return &fetchPlan{session: session, parts: session.parts}, nil
+}
+
+// nextEpoch counts up and goes on with 1 after the largest number.
+func nextEpoch(e int32) int32 {
+	if e == math.MaxInt32 {
+		return 1
+	}
+	return e + 1
+}
+
+// done gives a plan back. Partitions that were answered with records go to the end of the session, so that the others come first next time.
+func (p *fetchPlan) done(served map[*fetchPart]bool) {
+	if p.session == nil {
+		return
+	}
+	if len(served) > 0 && len(served) < len(p.session.parts) {
+		var last []*fetchPart
+		first := p.session.parts[:0]
+		for _, part := range p.session.parts {
+			if served[part] {
+				last = append(last, part)
+			} else {
+				first = append(first, part)
+			}
+		}
+		p.session.parts = append(first, last...)
+	}
+	p.session.mu.Unlock()
+}
+
+// open makes a session for the partitions of a request; nil when there is no room for one.
+func (s *FetchSessions) open(req *kmsg.FetchRequest, parts []*fetchPart, now time.Time) *fetchSession {
+	if len(parts) == 0 || len(parts) > maxSessionPartitions {
+		return nil
+	}
+	session := &fetchSession{epoch: nextEpoch(initialEpoch), byID: req.Version >= 13, used: now, parts: slices.Clone(parts), index: map[fetchKey]*fetchPart{}}
+	for _, p := range parts {
+		session.index[p.fetchKey] = p
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sessions) >= s.slots() && !s.evict(now) {
+		return nil
+	}
+	for session.id == 0 || s.sessions[session.id] != nil {
+		session.id = rand.Int32N(math.MaxInt32)
+	}
+	s.sessions[session.id] = session
+	session.mu.Lock()
+	return session
+}
+
+// evict removes the session that was idle longest, if that was long enough. s.mu is held.
+func (s *FetchSessions) evict(now time.Time) bool {
+	var oldest *fetchSession
+	for _, session := range s.sessions {
+		if oldest == nil || session.used.Before(oldest.used) {
+			oldest = session
+		}
+	}
+	if oldest == nil || now.Sub(oldest.used) < sessionIdle {
+		return false
+	}
+	delete(s.sessions, oldest.id)
+	return true
+}
+
+func (s *FetchSessions) drop(id int32) {
+	s.mu.Lock()
+	delete(s.sessions, id)
+	s.mu.Unlock()
+}
+
+// newParts lists the partitions of a request; of one named twice the last naming counts.
+func newParts(req *kmsg.FetchRequest) []*fetchPart {
+	var parts []*fetchPart
+	seen := map[fetchKey]int{}
+	eachPartition(req, func(p *fetchPart) {
+		if at, ok := seen[p.fetchKey]; ok {
+			parts[at] = p
+			return
+		}
+		seen[p.fetchKey] = len(parts)
+		parts = append(parts, p)
+	})
+	return parts
+}
+
+func eachPartition(req *kmsg.FetchRequest, yield func(*fetchPart)) {
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		for j := range t.Partitions {
+			a := &t.Partitions[j]
+			p := &fetchPart{offset: a.FetchOffset, maxBytes: a.PartitionMaxBytes, knownEpoch: a.CurrentLeaderEpoch, fetchedEpoch: a.LastFetchedEpoch}
+			p.fetchKey = keyOf(req.Version, t.Topic, t.TopicID, a.Partition)
+			if req.Version < 9 {
+				p.knownEpoch = -1
+			}
+			if req.Version < 12 {
+				p.fetchedEpoch = -1
+			}
+			yield(p)
+		}
+	}
+}
+
+func keyOf(version int16, topic string, id controller.TopicID, number int32) fetchKey {
+	if version >= 13 {
+		return fetchKey{id: id, number: number}
+	}
+	return fetchKey{topic: topic, number: number}
+}
+
+// update takes what a request changes.
+func (s *fetchSession) update(req *kmsg.FetchRequest) {
+	eachPartition(req, func(p *fetchPart) {
+		if have := s.index[p.fetchKey]; have != nil {
+			have.offset, have.maxBytes, have.knownEpoch, have.fetchedEpoch = p.offset, p.maxBytes, p.knownEpoch, p.fetchedEpoch
+			return
+		}
+		if len(s.parts) < maxSessionPartitions {
+			s.index[p.fetchKey] = p
+			s.parts = append(s.parts, p)
+		}
+	})
+	gone := false
+	for _, t := range req.ForgottenTopics {
+		for _, number := range t.Partitions {
+			k := keyOf(req.Version, t.Topic, t.TopicID, number)
+			if s.index[k] != nil {
+				delete(s.index, k)
+				gone = true
+			}
+		}
+	}
+	if gone {
+		s.parts = slices.DeleteFunc(s.parts, func(p *fetchPart) bool { return s.index[p.fetchKey] != p })
+	}
+}

@@ -1,0 +1,63 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/group"
+)
+
+// handleJoinGroup waits until the group's next generation has its members.
+func handleJoinGroup(ctx context.Context, n *Node, r *Request) (kmsg.Response, error) {
+	req := r.Body.(*kmsg.JoinGroupRequest)
+	if req.Version == 0 {
+		req.RebalanceTimeoutMillis = req.SessionTimeoutMillis
+	}
+	join := group.JoinRequest{
+		Group:            req.Group,
+		MemberID:         req.MemberID,
+		InstanceID:       req.InstanceID,
+		ClientID:         clientID(r),
+		ClientHost:       r.Conn.Host,
+		ProtocolType:     req.ProtocolType,
+		Protocols:        make([]group.Protocol, len(req.Protocols)),
+		SessionTimeout:   millis(req.SessionTimeoutMillis),
+		RebalanceTimeout: max(millis(req.RebalanceTimeoutMillis), 0),
+		RequireKnownID:   req.Version >= 4,
+		CanSkip:          req.Version >= 9,
+	}
+	for i, p := range req.Protocols {
+		join.Protocols[i] = group.Protocol{Name: p.Name, Metadata: p.Metadata}
+	}
+	return joinResponse(req, n.Groups.Join(ctx, &join)), nil
+}
+
+func joinResponse(req *kmsg.JoinGroupRequest, j *group.JoinResponse) *kmsg.JoinGroupResponse {
+	resp := req.ResponseKind().(*kmsg.JoinGroupResponse)
+	resp.ErrorCode = Code(j.Err)
+	resp.Generation = j.Generation
+	resp.LeaderID = j.Leader
+	resp.MemberID = j.MemberID
+	resp.SkipAssignment = j.SkipAssignment
+	if j.Err != nil {
+		return resp
+	}
+	resp.ProtocolType, resp.Protocol = &j.ProtocolType, &j.Protocol
+	for _, mb := range j.Members {
+		out := kmsg.NewJoinGroupResponseMember()
+		out.MemberID, out.InstanceID, out.ProtocolMetadata = mb.ID, mb.InstanceID, mb.Metadata
+		resp.Members = append(resp.Members, out)
+	}
+	return resp
+}
+
+func millis(ms int32) time.Duration { return time.Duration(ms) * time.Millisecond }
+
+func clientID(r *Request) string {
+	if r.ClientID == nil {
+		return ""
+	}
+	return *r.ClientID
+}

@@ -1,0 +1,156 @@
+package api
+
+import (
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/controller"
+)
+
+// Without an authorizer everything is allowed: the bits of all operations that a topic, or the cluster, knows (KIP-430).
+const (
+	allTopicOperations = 1<<OpRead | 1<<OpWrite | 1<<OpCreate | 1<<OpDelete | 1<<OpAlter | 1<<OpDescribe |
+		1<<OpDescribeConfigs | 1<<OpAlterConfigs
+	allClusterOperations = 1<<OpCreate | 1<<OpAlter | 1<<OpDescribe | 1<<OpClusterAction | 1<<OpDescribeConfigs |
+		1<<OpAlterConfigs | 1<<OpIdempotentWrite
+)
+
+// handleMetadata tells who leads what. Topics that are asked for by name may come into being by that.
+func handleMetadata(ctx context.Context, n *Node, r *Request) (kmsg.Response, error) {
+	req := r.Body.(*kmsg.MetadataRequest)
+	resp := req.ResponseKind().(*kmsg.MetadataResponse)
+	if req.Version < 12 && slices.ContainsFunc(req.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.TopicID != [16]byte{} || t.Topic == nil }) {
+		for _, t := range req.Topics {
+			empty := ""
+			resp.Topics = append(resp.Topics, kmsg.MetadataResponseTopic{
+				ErrorCode: kerr.InvalidRequest.Code, Topic: &empty, TopicID: t.TopicID, AuthorizedOperations: notAsked,
+			})
+		}
+		resp.ControllerID = -1
+		return resp, nil
+	}
+	m := metadataAnswer{n: n, im: n.Image(), withOperations: req.IncludeTopicAuthorizedOperations}
+	m.topics(ctx, req)
+	resp.Topics = m.out
+	for _, b := range m.im.Brokers() {
+		resp.Brokers = append(resp.Brokers, kmsg.MetadataResponseBroker{
+			NodeID: b.ID, Host: r.Conn.Listener.Host, Port: r.Conn.Listener.Port, Rack: nonEmpty(b.Rack),
+		})
+	}
+	id := m.im.ClusterID()
+	resp.ClusterID = &id
+	resp.ControllerID = n.ID
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = allClusterOperations
+	}
+	return resp, nil
+}
+
+// notAsked stands where operations were not asked for.
+const notAsked = -1 << 31
+
+func nonEmpty(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// metadataAnswer gathers the topics of an answer.
+type metadataAnswer struct {
+	n              *Node
+	im             *controller.Image
+	withOperations bool
+	out            []kmsg.MetadataResponseTopic
+}
+
+func (m *metadataAnswer) topics(ctx context.Context, req *kmsg.MetadataRequest) {
+	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
+		for _, t := range m.im.Topics() {
+			m.add(t)
+		}
+		return
+	}
+	byID := slices.ContainsFunc(req.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.TopicID != [16]byte{} })
+	seen := map[string]bool{}
+	mayCreate := (req.AllowAutoTopicCreation || req.Version < 4) && m.n.Settings().Bool("auto.create.topics.enable")
+	for _, t := range req.Topics {
+		switch {
+		case byID && t.TopicID == [16]byte{}:
+			// A request that names topics by id is read by ids alone.
+		case byID:
+			if topic := m.im.TopicByID(t.TopicID); topic != nil {
+				m.add(topic)
+			} else {
+				m.fail(nil, t.TopicID, kerr.UnknownTopicID.Code)
+			}
+		case t.Topic != nil && !seen[*t.Topic]:
+			seen[*t.Topic] = true
+			m.named(ctx, *t.Topic, mayCreate)
+		}
+	}
+}
+
+func (m *metadataAnswer) named(ctx context.Context, name string, mayCreate bool) {
+	if topic := m.im.Topic(name); topic != nil {
+		m.add(topic)
+		return
+	}
+	if err := controller.CheckTopicName(name); err != nil {
+		m.fail(&name, controller.TopicID{}, Code(err))
+		return
+	}
+	code := kerr.UnknownTopicOrPartition.Code
+	if mayCreate {
+		// The topic is there when this is answered; the answer says that it was not, as clients know it from Kafka, and they ask again.
+		if err := m.n.autoCreate(ctx, name); err != nil {
+			code = Code(err)
+		}
+	}
+	m.fail(&name, controller.TopicID{}, code)
+}
+
+// autoCreate makes a topic because somebody asked for it.
+func (n *Node) autoCreate(ctx context.Context, name string) error {
+	if controller.IsInternal(name) {
+		_, err := n.EnsureInternalTopic(ctx, name)
+		return err
+	}
+	return n.Cluster.Propose(ctx, func(im *controller.Image) ([]controller.Record, error) {
+		if im.Topic(name) != nil {
+			return nil, nil
+		}
+		records, out := controller.CreateTopics(im, n.Cluster.Env(), []controller.NewTopic{{Name: name, Partitions: -1, Replication: -1}})
+		return records, out[0].Err
+	})
+}
+
+func (m *metadataAnswer) fail(name *string, id controller.TopicID, code int16) {
+	t := kmsg.NewMetadataResponseTopic()
+	t.ErrorCode, t.Topic, t.TopicID = code, name, id
+	t.IsInternal = name != nil && controller.IsInternal(*name)
+	m.out = append(m.out, t)
+}
+
+func (m *metadataAnswer) add(topic *controller.Topic) {
+	t := kmsg.NewMetadataResponseTopic()
+	t.Topic, t.TopicID = &topic.Name, topic.ID
+	t.IsInternal = controller.IsInternal(topic.Name)
+	if m.withOperations {
+		t.AuthorizedOperations = allTopicOperations
+	}
+	t.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(topic.Partitions))
+	for i := range topic.Partitions {
+		p := &topic.Partitions[i]
+		t.Partitions[i] = kmsg.MetadataResponseTopicPartition{
+			Partition: int32(i), Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR,
+		}
+		if p.Leader == controller.NoLeader {
+			t.Partitions[i].ErrorCode = kerr.LeaderNotAvailable.Code
+		}
+	}
+	m.out = append(m.out, t)
+}

@@ -1,0 +1,377 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/commitlog"
+	"github.com/millrace-io/millrace/broker/internal/controller"
+	"github.com/millrace-io/millrace/broker/internal/replica"
+	"github.com/millrace-io/millrace/broker/internal/txn"
+	"github.com/millrace-io/millrace/internal/record"
+)
+
+// Versions of Produce at which something changes for the broker.
+const (
+	produceZstd       = 7  // clients below do not know zstd
+	produceAbortable  = 11 // clients from here on know TRANSACTION_ABORTABLE
+	produceAddsItself = 12 // the broker adds partitions to the transaction (KIP-890)
+	produceTopicIDs   = 13 // topics are named by id
+)
+
+// Acknowledgements that a producer can ask for.
+const (
+	acksNone   = 0
+	acksLeader = 1
+	acksAll    = -1
+)
+
+// handleProduce appends record batches, one for each partition. All appends are made before the first is waited for, so that flushes are shared.
+func handleProduce(ctx context.Context, n *Node, r *Request) (kmsg.Response, error) {
+	req := r.Body.(*kmsg.ProduceRequest)
+	p := produce{n: n, req: req, now: n.Now()}
+	p.collect()
+	if req.Acks != acksNone && req.Acks != acksLeader && req.Acks != acksAll {
+		p.failAll(kerr.InvalidRequiredAcks)
+	}
+	p.check()
+	p.verify(ctx)
+	p.append()
+	p.wait(ctx)
+	if req.Acks == acksNone {
+		for i := range p.writes {
+			if err := p.writes[i].err; err != nil {
+				// There is no answer to carry the error; losing the connection tells the client.
+				return nil, fmt.Errorf("produce with acks=0 to %s-%d: %w", p.writes[i].topic, p.writes[i].number, err)
+			}
+		}
+		return nil, nil
+	}
+	return p.answer(r), nil
+}
+
+// produce is one Produce request in process.
+type produce struct {
+	n      *Node
+	req    *kmsg.ProduceRequest
+	now    time.Time
+	writes []write
+}
+
+// write is one partition's part of the request.
+type write struct {
+	topicAt  int // place of the topic in the request
+	topic    string
+	number   int32
+	records  []byte
+	part     *replica.Partition
+	guard    commitlog.VerificationGuard
+	unasked  bool // the coordinator was not asked yet whether the partition is in the transaction
+	info     commitlog.AppendInfo
+	err      error
+	logKnown bool // the log itself refused: the answer tells its start
+}
+
+// collect lists the partitions; of one named twice the last naming counts.
+func (p *produce) collect() {
+	type key struct {
+		topic  int
+		number int32
+	}
+	total := 0
+	for i := range p.req.Topics {
+		total += len(p.req.Topics[i].Partitions)
+	}
+	p.writes = make([]write, 0, total)
+	var seen map[key]int
+	if total > 1 {
+		seen = make(map[key]int, total)
+	}
+	im := p.n.Image()
+	for i := range p.req.Topics {
+		t := &p.req.Topics[i]
+		name := t.Topic
+		if p.req.Version >= produceTopicIDs {
+			name = ""
+			if topic := im.TopicByID(t.TopicID); topic != nil {
+				name = topic.Name
+			}
+		}
+		for j := range t.Partitions {
+			w := write{topicAt: i, topic: name, number: t.Partitions[j].Partition, records: t.Partitions[j].Records}
+			if at, ok := seen[key{i, w.number}]; ok {
+				p.writes[at] = w
+				continue
+			}
+			if seen != nil {
+				seen[key{i, w.number}] = len(p.writes)
+			}
+			p.writes = append(p.writes, w)
+		}
+	}
+}
+
+func (p *produce) failAll(err error) {
+	for i := range p.writes {
+		p.writes[i].err = err
+	}
+}
+
+// check finds the partitions and looks at the batches' headers.
+func (p *produce) check() {
+	for i := range p.writes {
+		w := &p.writes[i]
+		if w.err == nil {
+			w.err = p.checkOne(w)
+		}
+	}
+	if p.req.TransactionID != nil {
+		return
+	}
+	for i := range p.writes {
+		if w := &p.writes[i]; w.err == nil && record.Batch(w.records).Attributes().IsTransactional() {
+			p.failAll(kerr.TransactionalIDAuthorizationFailed)
+			return
+		}
+	}
+}
+
+func (p *produce) checkOne(w *write) (err error) {
+	if w.topic == "" && p.req.Version >= produceTopicIDs {
+		return kerr.UnknownTopicID
+	}
+	if controller.IsInternal(w.topic) {
+		return fmt.Errorf("%s is written by the broker alone: %w", w.topic, kerr.InvalidTopicException)
+	}
+	if w.part, err = p.n.Replicas.Partition(w.topic, w.number); err != nil {
+		return err
+	}
+	if p.req.Acks == acksAll {
+		if err := w.part.CanCommit(); err != nil {
+			return err
+		}
+	}
+	return checkBatch(w.records, p.req.Version)
+}
+
+// checkBatch makes sure that there is exactly one whole batch of the current format.
+func checkBatch(records []byte, version int16) error {
+	batch, rest, err := record.Next(records)
+	switch {
+	case errors.Is(err, record.ErrShort) || len(records) == 0:
+		return &Fault{Kafka: kerr.InvalidRecord, Message: "A partition's records are exactly one whole record batch"}
+	case err != nil:
+		return err
+	case len(rest) > 0:
+		return &Fault{Kafka: kerr.InvalidRecord, Message: "A partition's records are exactly one record batch, here is more"}
+	case batch.Attributes().Codec() == record.Zstd && version < produceZstd:
+		return kerr.UnsupportedCompressionType
+	}
+	return nil
+}
+
+// verify asks the transaction coordinator about the partitions that a transaction is new to.
+func (p *produce) verify(ctx context.Context) {
+	if p.req.TransactionID == nil {
+		return
+	}
+	ask := txn.AddRequest{ID: *p.req.TransactionID}
+	add := p.req.Version >= produceAddsItself
+	var asked []*write
+	for i := range p.writes {
+		w := &p.writes[i]
+		if w.err != nil {
+			continue
+		}
+		batch := record.Batch(w.records)
+		if !batch.Attributes().IsTransactional() {
+			continue
+		}
+		var err error
+		w.guard, err = w.part.BeginVerification(batch, add)
+		if err != nil {
+			w.err, w.logKnown = err, true
+			continue
+		}
+		if !w.guard.Needed() {
+			continue
+		}
+		ask.Identity = identity(int64(batch.ProducerID()), int16(batch.ProducerEpoch()))
+		ask.Partitions = append(ask.Partitions, txn.TopicPartition{Topic: w.topic, Partition: w.number})
+		asked = append(asked, w)
+	}
+	if len(asked) == 0 {
+		return
+	}
+	for i, err := range p.n.Transactions.EnsurePartitions(ctx, ask, add) {
+		asked[i].err = p.verificationError(err)
+	}
+}
+
+// verificationError is what the producer is told when its coordinator did not confirm the transaction.
+func (p *produce) verificationError(err error) error {
+	switch code := CodeOf(err); {
+	case code == kerr.TransactionAbortable && p.req.Version < produceAbortable:
+		return kerr.InvalidTxnState
+	case code == kerr.ConcurrentTransactions && p.req.Version >= produceAddsItself:
+		return err
+	case code == kerr.ConcurrentTransactions, code == kerr.CoordinatorNotAvailable, code == kerr.CoordinatorLoadInProgress, code == kerr.NotCoordinator:
+		// Clients do not expect these from Produce; this one they retry.
+		return &Fault{Kafka: kerr.NotEnoughReplicas,
+			Message: "Unable to verify the partition has been added to the transaction. Underlying error: " + code.Message}
+	}
+	return err
+}
+
+func (p *produce) append() {
+	for i := range p.writes {
+		w := &p.writes[i]
+		if w.err != nil {
+			continue
+		}
+		w.info, w.err = w.part.Append(w.records, commitlog.AppendOptions{Origin: commitlog.Client, Now: p.now, Verified: w.guard})
+		w.logKnown = w.err != nil && tellsLogStart(w.err)
+	}
+}
+
+// tellsLogStart separates faults of the records, whose answer names the log start, from those of the batch or the log as a whole.
+func tellsLogStart(err error) bool {
+	switch CodeOf(err) {
+	case kerr.UnknownTopicOrPartition, kerr.NotLeaderForPartition, kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.CorruptMessage, kerr.KafkaStorageError:
+		return false
+	}
+	return true
+}
+
+// wait returns when every append is as safe as the producer asked for, or its time is up.
+func (p *produce) wait(ctx context.Context) {
+	if p.req.Acks == acksNone {
+		return
+	}
+	var pending []*write
+	for i := range p.writes {
+		if w := &p.writes[i]; w.err == nil && !w.settled() {
+			pending = append(pending, w)
+		}
+	}
+	if len(pending) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(max(p.req.TimeoutMillis, 0))*time.Millisecond)
+	defer cancel()
+	last := len(pending) - 1
+	var others sync.WaitGroup
+	slots := make(chan struct{}, maxFlushes)
+	for _, w := range pending[:last] {
+		slots <- struct{}{}
+		others.Go(func() {
+			w.settle(ctx, p.req.Acks)
+			<-slots
+		})
+	}
+	pending[last].settle(ctx, p.req.Acks)
+	others.Wait()
+}
+
+// maxFlushes bounds the partitions of one request that are flushed side by side.
+const maxFlushes = 16
+
+// settled reports whether there is nothing to wait for.
+func (w *write) settled() bool {
+	return w.part.Offsets().HighWatermark > w.info.LastOffset
+}
+
+func (w *write) settle(ctx context.Context, acks int16) {
+	end := w.info.LastOffset + 1
+	if acks == acksLeader {
+		w.err = w.part.Persist(end)
+		return
+	}
+	w.err = w.part.Commit(ctx, end)
+}
+
+func (p *produce) answer(r *Request) *kmsg.ProduceResponse {
+	resp := p.req.ResponseKind().(*kmsg.ProduceResponse)
+	resp.Topics = make([]kmsg.ProduceResponseTopic, len(p.req.Topics))
+	for i := range p.req.Topics {
+		t := &p.req.Topics[i]
+		resp.Topics[i].Topic, resp.Topics[i].TopicID = t.Topic, t.TopicID
+		resp.Topics[i].Partitions = make([]kmsg.ProduceResponseTopicPartition, 0, len(t.Partitions))
+	}
+	for i := range p.writes {
+		w := &p.writes[i]
+		t := &resp.Topics[w.topicAt]
+		t.Partitions = append(t.Partitions, w.answer(p.n, resp, r))
+	}
+	return resp
+}
+
+func (w *write) answer(n *Node, resp *kmsg.ProduceResponse, r *Request) kmsg.ProduceResponseTopicPartition {
+	out := kmsg.NewProduceResponseTopicPartition()
+	out.Partition = w.number
+	if w.err == nil {
+		out.BaseOffset, out.LogAppendTime, out.LogStartOffset = int64(w.info.FirstOffset), w.info.LogAppendTime, int64(w.info.LogStart)
+		return out
+	}
+	out.ErrorCode, out.ErrorMessage = Code(w.err), MessageOf(w.err)
+	out.BaseOffset, out.LogAppendTime, out.LogStartOffset = -1, -1, -1
+	if w.logKnown {
+		out.LogStartOffset = int64(w.part.Offsets().LogStart)
+	}
+	w.recordFaults(&out)
+	if out.ErrorCode == kerr.NotLeaderForPartition.Code {
+		w.hintLeader(n, resp, &out, r)
+	}
+	return out
+}
+
+// maxRecordErrors is how many faulty records are quoted in the text of an answer; the list has them all.
+const maxRecordErrors = 3
+
+// recordFaults names the records that were refused (KIP-467).
+func (w *write) recordFaults(out *kmsg.ProduceResponseTopicPartition) {
+	var faults *record.FaultsError
+	if !errors.As(w.err, &faults) {
+		return
+	}
+	var quoted []string
+	for i, f := range faults.Faults {
+		text := f.Message
+		if out.ErrorCode == kerr.InvalidRecord.Code {
+			text = fmt.Sprintf("Compacted topic cannot accept message without key in topic partition %s-%d", w.topic, w.number)
+		}
+		out.ErrorRecords = append(out.ErrorRecords, kmsg.ProduceResponseTopicPartitionErrorRecord{RelativeOffset: int32(f.Index), ErrorMessage: &text})
+		if i < maxRecordErrors {
+			quoted = append(quoted, fmt.Sprintf("RecordError(batchIndex=%d, message='%s')", f.Index, text))
+		}
+	}
+	text := "One or more records have been rejected due to invalid timestamp"
+	if out.ErrorCode == kerr.InvalidRecord.Code {
+		text = fmt.Sprintf("One or more records have been rejected due to %d record errors in total, and only showing the first three errors at most: [%s]",
+			faults.Total, strings.Join(quoted, ", "))
+	}
+	out.ErrorMessage = &text
+}
+
+// hintLeader tells who leads the partition, where that is known (KIP-951).
+func (w *write) hintLeader(n *Node, resp *kmsg.ProduceResponse, out *kmsg.ProduceResponseTopicPartition, r *Request) {
+	t := n.Image().Topic(w.topic)
+	if t == nil || int(w.number) >= len(t.Partitions) {
+		return
+	}
+	meta := &t.Partitions[w.number]
+	out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = meta.Leader, meta.LeaderEpoch
+	for _, b := range resp.Brokers {
+		if b.NodeID == meta.Leader {
+			return
+		}
+	}
+	resp.Brokers = append(resp.Brokers, kmsg.ProduceResponseBroker{NodeID: meta.Leader, Host: r.Conn.Listener.Host, Port: r.Conn.Listener.Port})
+}

@@ -1,0 +1,40 @@
+package broker
+
+import "time"
+
+// What a connection may cost. A connection holds one goroutine, readBuffer bytes, and while it has a request in process the bytes of that request and
+// of its answer; with max.connections at its default of 16,384 idle connections take about 16,384 × (1 KiB + 8 KiB of stack) = 150 MiB at most.
+const (
+	// readBuffer holds small requests; larger ones are read straight into their own buffer.
+	readBuffer = 1 << 10
+
+	// firstChunk is what is allocated before any byte of a frame has come. A larger frame's buffer doubles as its bytes arrive, so that a length
+	// alone costs nobody memory.
+	firstChunk = 64 << 10
+
+	// keepBuffer is the largest buffer that goes back to the pool; larger ones are left to the collector.
+	keepBuffer = 4 << 20
+
+	// maxPlainRequest bounds every request but Produce. Decoding turns bytes into structs of about 20 times their size in the worst case, and
+	// the largest honest request that is no Produce (an assignment for 10,000 members) takes about 10 MiB.
+	maxPlainRequest = 16 << 20
+
+	// firstRequestTimeout is how long a new connection may say nothing at all.
+	firstRequestTimeout = time.Minute
+
+	// chunkTimeout is how long the next part of a frame may take: a client that sends less than a chunk in this time is dropped.
+	chunkTimeout = 30 * time.Second
+
+	// writeTimeout is how long an answer may take, beside the time that its size takes at minWriteRate.
+	writeTimeout = 30 * time.Second
+
+	// minWriteRate, in bytes a second, is what a client must be able to read.
+	minWriteRate = 128 << 10
+
+	// acceptPause follows an Accept that failed for want of file descriptors, doubling up to maxAcceptPause.
+	acceptPause    = 5 * time.Millisecond
+	maxAcceptPause = time.Second
+
+	// complaintInterval is the time between two log lines about clients that send garbage; what happens in between is counted.
+	complaintInterval = 10 * time.Second
+)
