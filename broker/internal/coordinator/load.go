@@ -8,6 +8,19 @@ import (
 	"github.com/millrace-io/millrace/internal/record"
 )
 
+// reload is load after a delay.
+func (s *Shard[M]) reload(delay time.Duration) {
+	if delay > 0 {
+		wait := time.NewTimer(delay)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-s.ctx.Done():
+		}
+	}
+	s.load()
+}
+
 // load replays the log until it succeeds or the shard is resigned. It runs on its own goroutine, counted in running.
 func (s *Shard[M]) load() {
 	defer s.running.Done()

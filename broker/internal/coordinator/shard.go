@@ -35,6 +35,7 @@ type Shard[M Machine] struct {
 		machine  M             // valid while active
 		next     *flight       // what the next append takes
 		spare    *batches      // memory for the flight after that; may be nil
+		refusals int           // appends refused in a row
 		flushing bool          // somebody appends; next fills meanwhile
 		timer    *time.Timer
 		timerAt  time.Time // zero: not set
@@ -213,6 +214,7 @@ func (s *Shard[M]) flushOne() (more bool) {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.mu.refusals = 0
 	s.mu.spare = f.batches.recycle()
 	if s.mu.phase != active {
 		return false // resigned meanwhile: nobody waits, and flushing is reset
@@ -227,9 +229,12 @@ func (s *Shard[M]) failed(f *flight, err error) {
 	s.mu.Lock()
 	reload := s.mu.phase == active
 	var behind *flight
+	var delay time.Duration
 	if reload {
 		behind = s.unload(loading)
 		s.running.Add(1)
+		delay = reloadDelay(s.mu.refusals)
+		s.mu.refusals++
 	}
 	s.mu.Unlock()
 
@@ -241,7 +246,17 @@ func (s *Shard[M]) failed(f *flight, err error) {
 	if s.cfg.Unloaded != nil {
 		s.cfg.Unloaded(s, why)
 	}
-	go s.load()
+	go s.reload(delay)
+}
+
+// reloadDelay is how long the reload after a refused append waits when n appends before it were refused too. What the
+// machine has to write by itself, at its deadline or after its load, would otherwise be tried without a pause for as long as
+// the log reads but does not write, as it does on a full disk.
+func reloadDelay(n int) time.Duration {
+	if n == 0 {
+		return 0
+	}
+	return min(loadRetryMin<<min(n-1, 16), loadRetryMax)
 }
 
 // unload forgets the machine and returns the flight that nobody will append; s.mu is held.

@@ -69,7 +69,7 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, groupID string, partiti
 
 // TopicsDeleted drops the offsets that groups committed for topics which are gone. What cannot be dropped now, for a
 // partition that loads or that this broker does not lead, ends with the group's retention.
-func (c *Coordinator) TopicsDeleted(ctx context.Context, topics []string) {
+func (c *Coordinator) TopicsDeleted(ctx context.Context, topics []group.Topic) {
 	for _, s := range c.set.All() {
 		err := s.Do(ctx, func(m *group.Machine, now time.Time, w *coordinator.Writer) {
 			c.take(m.TopicsDeleted(now, topics), w)

@@ -19,16 +19,16 @@ type memLog struct {
 	data    []byte
 	end     int64
 	refuse  error
-	appends int
+	refused int
 }
 
 func (l *memLog) Append(_ context.Context, batches []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.refuse != nil {
+		l.refused++
 		return l.refuse
 	}
-	l.appends++
 	for len(batches) > 0 {
 		size := 12 + int(binary.BigEndian.Uint32(batches[8:]))
 		b := slices.Clone(batches[:size])
