@@ -23,8 +23,8 @@ type parts struct {
 	groups       *groups.Coordinator
 	transactions *transactions.Coordinator
 
-	forget     func(topics []string) // drops the offsets of topics
-	background sync.WaitGroup        // what forget started
+	forget     func(topics []group.Topic) // drops the offsets of topics
+	background sync.WaitGroup             // what forget started
 }
 
 // assemble opens everything in the data directory and puts it together.
@@ -51,7 +51,7 @@ func (s *Server) assemble() (_ *api.Node, _ *parts, err error) {
 		Sessions: api.NewFetchSessions(func() int { return int(p.cluster.Settings().Int("max.incremental.fetch.session.cache.slots")) }),
 	}
 	s.parts = p // the watchers below may call back
-	p.forget = func(topics []string) {
+	p.forget = func(topics []group.Topic) {
 		p.background.Go(func() { p.groups.TopicsDeleted(s.ctx, topics) })
 	}
 	p.cluster.Watch(p.replicas.Update)
@@ -149,10 +149,10 @@ func (p *parts) forgetTopics(old, now *controller.Image) {
 	if old == nil || len(now.Deleted()) == len(old.Deleted()) {
 		return
 	}
-	var gone []string
+	var gone []group.Topic
 	for _, t := range old.Topics() {
 		if now.TopicByID(t.ID) == nil {
-			gone = append(gone, t.Name)
+			gone = append(gone, group.Topic{Name: t.Name, ID: t.ID})
 		}
 	}
 	if len(gone) > 0 {

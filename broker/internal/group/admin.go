@@ -1,6 +1,8 @@
 package group
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -82,15 +84,16 @@ func (m *Machine) DeleteOffsets(now time.Time, groupID string, partitions []Part
 	return m.end(g), errs, nil
 }
 
-// TopicsDeleted removes the offsets that groups committed for topics which are gone.
-func (m *Machine) TopicsDeleted(now time.Time, topics []string) Result {
+// TopicsDeleted removes the offsets that groups committed for topics which are gone. Offsets of a later topic of the same
+// name stay.
+func (m *Machine) TopicsDeleted(now time.Time, topics []Topic) Result {
 	m.begin(now)
 	for _, id := range m.groupIDs() {
 		g := m.groups[id]
-		for _, p := range g.partitions() {
-			for _, topic := range topics {
-				if p.Topic == topic {
-					m.forgetOffset(g, p)
+		for _, t := range topics {
+			for _, partition := range slices.Sorted(maps.Keys(g.offsets[t.Name])) {
+				if of := g.offsets[t.Name][partition].topicID; of == t.ID || of == [16]byte{} || t.ID == [16]byte{} {
+					m.forgetOffset(g, Partition{t.Name, partition})
 				}
 			}
 		}

@@ -135,6 +135,12 @@ type Partition struct {
 	Partition int32
 }
 
+// Topic is a topic with its id; zero when it is not known.
+type Topic struct {
+	Name string
+	ID   [16]byte
+}
+
 // FetchedOffset is a committed offset as OffsetFetch tells it: offset -1 where there is none.
 type FetchedOffset struct {
 	Partition

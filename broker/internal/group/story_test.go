@@ -20,10 +20,10 @@ import (
 //	sync LABEL group=g member= [instance= generation= type= protocol= assign=(member:data,…)]
 //	heartbeat group=g member= [instance= generation=]
 //	leave group=g (member[/instance])…                 a static member by instance alone: /instance
-//	commit group=g offsets=(topic-partition:offset[:metadata],…) [member= instance= generation= producer= retention=]
+//	commit group=g offsets=(topic-partition:offset[:metadata],…) [member= instance= generation= producer= retention= topic-id=]
 //	marker producer= commit|abort
 //	fetch group=g [offsets=(topic-partition,…)] [stable]
-//	describe group=g    list    delete group=g    delete-offsets group=g offsets=(…)    topics-deleted (topic)…
+//	describe group=g    list    delete group=g    delete-offsets group=g offsets=(…)    topics-deleted topic[=id]…
 //	advance DURATION                                   with every tick on its time
 //	reload                                             a new coordinator from the log; whoever waits is forgotten
 //	dump                                               what the log knows
@@ -118,9 +118,13 @@ func (s *story) run() string {
 	case "delete-offsets":
 		return s.deleteOffsets()
 	case "topics-deleted":
-		var topics []string
+		var topics []Topic
 		for _, a := range s.d.CmdArgs {
-			topics = append(topics, a.Key)
+			topic := Topic{Name: a.Key}
+			if len(a.Vals) > 0 {
+				topic.ID = topicID(a.Vals[0])
+			}
+			topics = append(topics, topic)
 		}
 		s.write(s.m.TopicsDeleted(s.now, topics))
 	case "advance":
@@ -273,6 +277,8 @@ func (s *story) partition(v string) Partition {
 	return Partition{v[:i], int32(n)}
 }
 
+func topicID(s string) (id [16]byte) { copy(id[:], s); return id }
+
 func (s *story) commitOffsets() string {
 	r := &CommitRequest{
 		Group: s.str("group"), MemberID: s.str("member"), InstanceID: s.opt("instance"), Generation: s.num("generation", -1),
@@ -288,7 +294,7 @@ func (s *story) commitOffsets() string {
 			s.t.Fatalf("%s: %v", s.d.Pos, err)
 		}
 		p := s.partition(parts[0])
-		r.Offsets = append(r.Offsets, CommitOffset{Topic: p.Topic, Partition: p.Partition, Offset: at, LeaderEpoch: -1, Metadata: parts[2]})
+		r.Offsets = append(r.Offsets, CommitOffset{Topic: p.Topic, TopicID: topicID(s.str("topic-id")), Partition: p.Partition, Offset: at, LeaderEpoch: -1, Metadata: parts[2]})
 	}
 	if err := s.commit(r); err != nil {
 		return code(err) + "\n"
