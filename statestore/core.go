@@ -34,6 +34,9 @@ type core struct {
 	table     *overlay.Table
 	writeBack bool
 
+	// absent says that the engine has nothing for a key, as far as that is known without a read. nil: never known.
+	absent func(key []byte) bool
+
 	flush   func(overlay.Pending) error // set by OnFlush
 	withOld bool
 
@@ -58,6 +61,9 @@ func (c *core) fail(doing string, err error) error {
 func (c *core) get(key []byte) (value []byte, found bool, err error) {
 	if v, has, known := c.table.Get(key); known {
 		return v, has, nil
+	}
+	if c.absent != nil && c.absent(key) {
+		return nil, false, nil // not worth an entry: it is as quick to know again
 	}
 	if value, found, err = c.read(key); err != nil {
 		return nil, false, err
@@ -113,13 +119,8 @@ func (c *core) Flush() error {
 			return nil
 		}
 		if p.Old == overlay.OldUnknown && (c.withOld || !p.Has) {
-			v, found, err := c.read(p.Key)
-			if err != nil {
+			if err := c.readOld(&p); err != nil {
 				return err
-			}
-			p.Old = overlay.OldAbsent
-			if found {
-				p.Old, p.OldValue = overlay.OldPresent, v
 			}
 		}
 		if !p.Has && p.Old == overlay.OldAbsent {
@@ -129,6 +130,19 @@ func (c *core) Flush() error {
 			return err
 		}
 	}
+}
+
+// readOld completes a pending change with the engine's value, which is that of the last commit.
+func (c *core) readOld(p *overlay.Pending) error {
+	p.Old = overlay.OldAbsent
+	if c.absent != nil && c.absent(p.Key) {
+		return nil
+	}
+	v, found, err := c.read(p.Key)
+	if found {
+		p.Old, p.OldValue = overlay.OldPresent, v
+	}
+	return err
 }
 
 // StagedBytes is the memory that staged changes take.

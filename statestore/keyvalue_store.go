@@ -56,8 +56,10 @@ func (s *keyValueStore[K, V]) encodeKey(key K) ([]byte, error) {
 }
 
 func (s *keyValueStore[K, V]) Put(key K, value V, timestamp int64) error {
-	if s.isNull != nil && s.isNull(&value) {
-		return s.Delete(key, timestamp)
+	if s.isNull != nil {
+		if v := value; s.isNull(&v) { // a copy, so that value does not escape when there is nothing to ask
+			return s.Delete(key, timestamp)
+		}
 	}
 	k, err := s.encodeKey(key)
 	if err != nil {
@@ -96,7 +98,9 @@ func (s *keyValueStore[K, V]) Range(r Range[K]) iter.Seq2[Entry[K, V], error] {
 			yield(Entry[K, V]{}, s.fail("scan", err))
 			return
 		}
-		walkEntries(s.over(it, lo, hi, r.reverse), s.decodeEntry, yield)
+		m := new(merged)
+		s.over(m, it, lo, hi, r.reverse)
+		walkEntries(m, s.decodeEntry, yield)
 	}
 }
 

@@ -17,12 +17,13 @@ type merged struct {
 	stagedEnded, engineEnded bool
 
 	key, value []byte
-	hold       []byte // key and value of the engine may go with its next step; staged values with the next change of the table
+	hold       []byte // a copy of a staged value, which the table's next change may move
 }
 
-// over lays the staged entries with keys in [lo, hi) over the engine's entries of the same range, in terms of the store's keys. Close the result.
-func (c *core) over(engine Iterator, lo, hi []byte, reverse bool) *merged {
-	return &merged{staged: c.table.Scan(lo, hi, reverse), engine: engine, reverse: reverse}
+// over makes m a walk over the staged entries with keys in [lo, hi), laid over the engine's entries of the same range in terms of the store's keys. Close it.
+func (c *core) over(m *merged, engine Iterator, lo, hi []byte, reverse bool) {
+	*m = merged{staged: m.staged, engine: engine, reverse: reverse, hold: m.hold[:0]}
+	c.table.Scan(&m.staged, lo, hi, reverse)
 }
 
 // next moves to the next entry that has a value.
@@ -71,4 +72,7 @@ func (m *merged) fill() {
 	}
 }
 
-func (m *merged) close() error { return m.engine.Close() }
+func (m *merged) close() error {
+	m.staged.Close()
+	return m.engine.Close()
+}

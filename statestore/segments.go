@@ -126,13 +126,11 @@ func segmentKey(segment int64) []byte {
 // other times may be among them.
 func (s *segments) scan(p Partition, lo, hi []byte, from, to int64, reverse bool) (Iterator, error) {
 	from = max(from, s.observed-s.retention+1, 0)
-	if s.observed < endOfTime {
-		to = min(to, s.observed+1) // nothing is later
+	to = min(to, saturate(s.observed)) // nothing is later
+	if from >= to {
+		return noEntries, nil
 	}
 	m := &segmentMerge{reverse: reverse}
-	if from >= to {
-		return m, nil
-	}
 	for segment := from / s.interval; segment <= (to-1)/s.interval; segment++ {
 		upper := segmentKey(segment + 1)
 		if hi != nil {
@@ -147,6 +145,9 @@ func (s *segments) scan(p Partition, lo, hi []byte, from, to int64, reverse bool
 	}
 	return m, nil
 }
+
+// noEntries is a walk over nothing. It has no state to share.
+var noEntries Iterator = &segmentMerge{}
 
 // segmentMerge merges the scans of some segments; there are three or four unless the retention grew after the store was made.
 type segmentMerge struct {
@@ -212,3 +213,6 @@ func (m *segmentMerge) Close() error {
 
 // endOfTime is the end of an open time range.
 const endOfTime = math.MaxInt64
+
+// saturate is t + 1, or the end of time.
+func saturate(t int64) int64 { return max(t, t+1) }

@@ -142,13 +142,19 @@ func (w *windowView[K, V]) FetchRangeBackwards(key K, from, to int64) iter.Seq2[
 }
 
 func (w *windowView[K, V]) fetchKey(key K, from, to int64, reverse bool) iter.Seq2[WindowEntry[K, V], error] {
-	return w.fetch(reverse, func(s *segments) (fetch, error) {
-		return fetchOfKey(s, w.spec.key, key, from, to)
+	return w.fetch(reverse, func(f *fetch, s *segments) error {
+		k, err := w.spec.key.Append(nil, key)
+		f.ofAll(s, from, to)
+		f.ofKey(k)
+		return err
 	})
 }
 
 func (w *windowView[K, V]) FetchAll(from, to int64) iter.Seq2[WindowEntry[K, V], error] {
-	return w.fetch(false, func(s *segments) (fetch, error) { return fetchOfAll(s, from, to), nil })
+	return w.fetch(false, func(f *fetch, s *segments) error {
+		f.ofAll(s, from, to)
+		return nil
+	})
 }
 
 func (w *windowView[K, V]) All() iter.Seq2[WindowEntry[K, V], error] {
@@ -156,7 +162,7 @@ func (w *windowView[K, V]) All() iter.Seq2[WindowEntry[K, V], error] {
 }
 
 // fetch walks over a range of every partition.
-func (w *windowView[K, V]) fetch(reverse bool, of func(*segments) (fetch, error)) iter.Seq2[WindowEntry[K, V], error] {
+func (w *windowView[K, V]) fetch(reverse bool, of func(*fetch, *segments) error) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
 		for _, p := range w.partitions {
 			walk, err := w.open(p, reverse, of)
@@ -173,18 +179,19 @@ func (w *windowView[K, V]) fetch(reverse bool, of func(*segments) (fetch, error)
 	}
 }
 
-func (w *windowView[K, V]) open(p Partition, reverse bool, of func(*segments) (fetch, error)) (*fetchWalk, error) {
+func (w *windowView[K, V]) open(p Partition, reverse bool, of func(*fetch, *segments) error) (*fetchWalk, error) {
 	s, err := viewSegments(w.spec.name, p)
 	if err != nil {
 		return nil, err
 	}
-	f, err := of(s)
-	if err != nil {
+	walk := new(fetchWalk)
+	if err := of(&walk.fetch, s); err != nil {
 		return nil, fmt.Errorf("statestore: store %q: encode a key: %w", w.spec.name, err)
 	}
-	it, err := s.scan(p, f.lo, f.hi, f.from, f.to, reverse)
+	it, err := s.scan(p, walk.lo, walk.hi, walk.from, walk.to, reverse)
 	if err != nil {
 		return nil, fmt.Errorf("statestore: store %q: scan: %w", w.spec.name, err)
 	}
-	return &fetchWalk{walker: engineWalk{it}, fetch: f}, nil
+	walk.engine = engineWalk{it}
+	return walk, nil
 }

@@ -8,51 +8,52 @@ import (
 
 // fetch is a range of windows: keys in [lo, hi), starts in [from, to), and, for one key, the length of its windows' keys.
 type fetch struct {
-	lo, hi   []byte
+	lo, hi   []byte // nil is open
 	from, to int64
-	length   int // 0: any
+	length   int    // 0: any
+	bounds   []byte // memory of lo and hi
 }
 
-// fetchOfKey is the range of one key's windows. Keys are laid one after another without a mark between, so that windows of a longer key may lie among those of
-// a key that it begins with; they are told by their length.
-func fetchOfKey[K any](s *segments, keys serde.Serde[K], key K, from, to int64) (fetch, error) {
-	f := fetchOfAll(s, from, to)
-	k, err := keys.Append(nil, key)
-	if err != nil {
-		return f, err
-	}
-	f.length = len(k) + windowSuffixBytes
-	f.lo = appendWindowKey(k[:len(k):len(k)], f.from, 0)
-	f.hi = appendWindowKey(k[:len(k):len(k)], f.to, 0)
-	return f, nil
+// ofAll makes f the range of all keys' windows that start in [from, to) and are alive.
+func (f *fetch) ofAll(s *segments, from, to int64) {
+	*f = fetch{from: max(from, s.observed-s.retention+1, 0), to: to, bounds: f.bounds}
 }
 
-// fetchOfAll is the range of all keys' windows that start in [from, to) and are alive.
-func fetchOfAll(s *segments, from, to int64) fetch {
-	return fetch{from: max(from, s.observed-s.retention+1, 0), to: to}
+// ofKey narrows f to the windows of one key. Keys are laid one after another without a mark between, so that windows of a longer key may lie among those of a
+// key that it begins with; they are told by their length.
+func (f *fetch) ofKey(key []byte) {
+	f.length = len(key) + windowSuffixBytes
+	b := appendWindowKey(append(f.bounds[:0], key...), f.from, 0)
+	b = appendWindowKey(append(b, key...), f.to, 0)
+	f.lo, f.hi, f.bounds = b[:f.length:f.length], b[f.length:], b
 }
 
-// fetchWalk leaves out what lies between the windows of a fetch.
-type fetchWalk struct {
-	walker
-	fetch fetch
-}
-
-func (w *fetchWalk) next() bool {
-	for w.walker.next() {
-		key, _ := w.walker.entry()
+// next moves a walk over [lo, hi) to the next window of the fetch.
+func (f *fetch) next(w walker) bool {
+	for w.next() {
+		key, _ := w.entry()
 		if len(key) < windowSuffixBytes {
 			return true // decodeWindow reports it
 		}
-		if start := windowStart(key); start < w.fetch.from || start >= w.fetch.to {
+		if start := windowStart(key); start < f.from || start >= f.to {
 			continue
 		}
-		if w.fetch.length == 0 || len(key) == w.fetch.length {
+		if f.length == 0 || len(key) == f.length {
 			return true
 		}
 	}
 	return false
 }
+
+// fetchWalk is a fetch from an engine alone.
+type fetchWalk struct {
+	fetch
+	engine engineWalk
+}
+
+func (w *fetchWalk) next() bool                 { return w.fetch.next(w.engine) }
+func (w *fetchWalk) entry() (key, value []byte) { return w.engine.entry() }
+func (w *fetchWalk) close() error               { return w.engine.close() }
 
 // decodeWindow decodes an entry of a window store.
 func decodeWindow[K, V any](store string, keys serde.Serde[K], values serde.Serde[V], key, value []byte) (w WindowEntry[K, V], err error) {

@@ -34,10 +34,15 @@ type windowStore[K, V any] struct {
 	core
 	*segments
 	committed segments // as of the last commit, for Discard
-	keys      serde.Serde[K]
-	values    serde.Serde[V]
-	isNull    func(*V) bool // nil when no V is null
-	key       []byte        // scratch: the encoded key of the current call
+	// complete is the time after which the overlay has all windows that there are: the engine held none of them when the store was opened, and none of them was
+	// evicted since. Reads of recent windows, which are most, so need no engine.
+	complete int64
+	keys     serde.Serde[K]
+	values   serde.Serde[V]
+	isNull   func(*V) bool // nil when no V is null
+	key      []byte        // scratch: the encoded key of the current call
+	decode   func(key, value []byte) (WindowEntry[K, V], error)
+	walks    []*windowWalk // for reuse
 }
 
 func openWindowStore[K, V any](s *WindowSpec[K, V], b Backend) (*windowStore[K, V], error) {
@@ -45,14 +50,21 @@ func openWindowStore[K, V any](s *WindowSpec[K, V], b Backend) (*windowStore[K, 
 	if err != nil {
 		return nil, fmt.Errorf("statestore: store %q: %w", s.name, err)
 	}
-	return &windowStore[K, V]{
+	w := &windowStore[K, V]{
 		core:      newCore(s.name, b, !s.noCache, seg),
 		segments:  seg,
 		committed: *seg,
+		complete:  seg.observed,
 		keys:      s.key,
 		values:    s.value,
 		isNull:    serde.NullCheck[V](),
-	}, nil
+		decode: func(key, value []byte) (WindowEntry[K, V], error) {
+			return decodeWindow(s.name, s.key, s.value, key, value)
+		},
+	}
+	w.absent = func(key []byte) bool { return windowStart(key) > w.complete }
+	w.table.KeepOrder(func(key []byte) { w.complete = max(w.complete, windowStart(key)) })
+	return w, nil
 }
 
 func (s *windowStore[K, V]) ObservedTime() int64 { return s.observed }
@@ -90,8 +102,10 @@ func (s *windowStore[K, V]) windowKey(key K, start int64) ([]byte, error) {
 }
 
 func (s *windowStore[K, V]) Put(key K, start int64, value V, timestamp int64) (stored bool, err error) {
-	if s.isNull != nil && s.isNull(&value) {
-		return s.Delete(key, start, timestamp)
+	if s.isNull != nil {
+		if v := value; s.isNull(&v) { // a copy, so that value does not escape when there is nothing to ask
+			return s.Delete(key, start, timestamp)
+		}
 	}
 	k, stored, err := s.admit(key, start)
 	if err != nil || !stored {
@@ -136,18 +150,24 @@ func (s *windowStore[K, V]) FetchRangeBackwards(key K, from, to int64) iter.Seq2
 
 func (s *windowStore[K, V]) fetchKey(key K, from, to int64, reverse bool) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
-		f, err := fetchOfKey(s.segments, s.keys, key, from, to)
+		k, err := s.keys.Append(s.key[:0], key)
 		if err != nil {
 			yield(WindowEntry[K, V]{}, s.fail("encode a key", err))
 			return
 		}
-		s.fetch(f, reverse, yield)
+		s.key = k
+		w := s.newWalk()
+		w.ofAll(s.segments, from, to)
+		w.ofKey(k)
+		s.walk(w, reverse, yield)
 	}
 }
 
 func (s *windowStore[K, V]) FetchAll(from, to int64) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
-		s.fetch(fetchOfAll(s.segments, from, to), false, yield)
+		w := s.newWalk()
+		w.ofAll(s.segments, from, to)
+		s.walk(w, false, yield)
 	}
 }
 
@@ -155,18 +175,37 @@ func (s *windowStore[K, V]) All() iter.Seq2[WindowEntry[K, V], error] {
 	return s.FetchAll(0, endOfTime)
 }
 
-func (s *windowStore[K, V]) fetch(f fetch, reverse bool, yield func(WindowEntry[K, V], error) bool) {
-	if f.from >= f.to {
-		return
+// windowWalk is a walk over some windows of a store, kept for reuse with its memory.
+type windowWalk struct {
+	fetch
+	merged merged
+}
+
+func (w *windowWalk) next() bool                 { return w.fetch.next(&w.merged) }
+func (w *windowWalk) entry() (key, value []byte) { return w.merged.entry() }
+func (w *windowWalk) close() error               { return w.merged.close() }
+
+func (s *windowStore[K, V]) newWalk() *windowWalk {
+	if n := len(s.walks); n > 0 {
+		w := s.walks[n-1]
+		s.walks = s.walks[:n-1]
+		return w
 	}
-	it, err := s.segments.scan(s.partition, f.lo, f.hi, f.from, f.to, reverse)
-	if err != nil {
-		yield(WindowEntry[K, V]{}, s.fail("scan", err))
-		return
+	return new(windowWalk)
+}
+
+// walk yields the windows of a fetch. The engine is asked for those only that the overlay may lack.
+func (s *windowStore[K, V]) walk(w *windowWalk, reverse bool, yield func(WindowEntry[K, V], error) bool) {
+	if w.from < w.to {
+		it, err := s.segments.scan(s.partition, w.lo, w.hi, w.from, min(w.to, saturate(s.complete)), reverse)
+		if err != nil {
+			yield(WindowEntry[K, V]{}, s.fail("scan", err))
+			return
+		}
+		s.over(&w.merged, it, w.lo, w.hi, reverse)
+		walkEntries(w, s.decode, yield)
 	}
-	walkEntries(&fetchWalk{walker: s.over(it, f.lo, f.hi, reverse), fetch: f}, func(key, value []byte) (WindowEntry[K, V], error) {
-		return decodeWindow(s.name, s.keys, s.values, key, value)
-	}, yield)
+	s.walks = append(s.walks, w)
 }
 
 func (s *windowStore[K, V]) OnFlush(withOld bool, forward func(*Update[WindowKey[K], V]) error) bool {
@@ -205,4 +244,5 @@ func (s *windowStore[K, V]) Committed() {
 func (s *windowStore[K, V]) Discard() {
 	s.core.Discard()
 	*s.segments = s.committed
+	s.complete = s.observed
 }

@@ -18,3 +18,13 @@ func TestConformance(t *testing.T) {
 		return e
 	})
 }
+
+func BenchmarkStores(b *testing.B) {
+	storetest.Bench(b, func(b testing.TB) statestore.Engine {
+		e, err := Open(b.TempDir(), Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return e
+	})
+}

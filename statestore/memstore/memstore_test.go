@@ -10,3 +10,7 @@ import (
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(testing.TB) statestore.Engine { return New() })
 }
+
+func BenchmarkStores(b *testing.B) {
+	storetest.Bench(b, func(testing.TB) statestore.Engine { return New() })
+}

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 )
 
-// index is a skip list over the staged entries in key order. Entries are only added until all of them leave together, so it has no removal, and a node stays valid
+// index is a skip list over the ordered entries in key order. Entries are only added until all of them leave together, so it has no removal, and a node stays valid
 // until reset. Pointer-free.
 //
 // A node's links are links[tower:tower+height]; node 0 is the head, before all keys.
@@ -42,7 +42,7 @@ func (x *index) reset() {
 	x.links = x.links[:0]
 }
 
-// build makes the index of all staged entries.
+// build makes the index of all ordered entries.
 func (x *index) build(t *Table) {
 	x.reset()
 	x.built = true
@@ -51,7 +51,20 @@ func (x *index) build(t *Table) {
 	if x.rnd == 0 {
 		x.rnd = 2463534242
 	}
-	for _, i := range t.Sorted() {
+	if !t.keepOrder {
+		for _, i := range t.Sorted() {
+			x.insert(t, i)
+		}
+		return
+	}
+	var in []uint32
+	for i := range t.entries {
+		if t.entries[i].flags&ordered != 0 {
+			in = append(in, uint32(i))
+		}
+	}
+	t.sort(in)
+	for _, i := range in {
 		x.insert(t, i)
 	}
 }

@@ -16,7 +16,7 @@ func (t *Table) Sorted() []uint32 {
 	if len(t.staged) < 2 {
 		return t.staged
 	}
-	if x := &t.index; x.built && len(x.nodes) == len(t.staged)+1 {
+	if x := &t.index; x.built && len(x.nodes) == len(t.staged)+1 { // all of them are staged
 		n := uint32(0)
 		for i := range t.staged {
 			n = x.links[x.nodes[n].tower]
@@ -24,12 +24,21 @@ func (t *Table) Sorted() []uint32 {
 		}
 		return t.staged
 	}
-	if cap(t.order) < len(t.staged) {
-		t.order = make([]sortKey, 0, len(t.staged)+len(t.staged)/4)
+	t.sort(t.staged) // the order of staging is of no use to anyone
+	return t.staged
+}
+
+// sort brings entries in key order.
+func (t *Table) sort(entries []uint32) {
+	if len(entries) < 2 {
+		return
 	}
-	skip := t.commonPrefix()
+	if cap(t.order) < len(entries) {
+		t.order = make([]sortKey, 0, len(entries)+len(entries)/4)
+	}
+	skip := t.commonPrefix(entries)
 	order := t.order[:0]
-	for _, i := range t.staged {
+	for _, i := range entries {
 		order = append(order, sortKey{prefixOf(t.keyOf(&t.entries[i])[skip:]), i})
 	}
 	slices.SortFunc(order, func(a, b sortKey) int {
@@ -42,16 +51,15 @@ func (t *Table) Sorted() []uint32 {
 		return bytes.Compare(t.keyOf(&t.entries[a.entry]), t.keyOf(&t.entries[b.entry]))
 	})
 	for n := range order {
-		t.staged[n] = order[n].entry // the order of staging is of no use to anyone
+		entries[n] = order[n].entry
 	}
-	return t.staged
 }
 
-// commonPrefix is how many bytes all staged keys begin with.
-func (t *Table) commonPrefix() int {
-	first := t.keyOf(&t.entries[t.staged[0]])
+// commonPrefix is how many bytes all keys of entries begin with.
+func (t *Table) commonPrefix(entries []uint32) int {
+	first := t.keyOf(&t.entries[entries[0]])
 	n := len(first)
-	for _, i := range t.staged[1:] {
+	for _, i := range entries[1:] {
 		k := t.keyOf(&t.entries[i])
 		n = min(n, len(k))
 		for j := range n {
@@ -73,8 +81,8 @@ func (t *Table) EntryAt(i uint32) (key, value []byte, has bool) {
 	return t.keyOf(e), t.valueOf(e), e.flags&present != 0
 }
 
-// Iter walks over the staged entries of a range in key order or backwards. The table may change meanwhile: entries staged ahead of the walk are seen, and one
-// that is behind is not seen again.
+// Iter walks over the ordered entries of a range in key order or backwards: the staged ones and, with KeepOrder, those that were. The table may change meanwhile:
+// entries staged ahead of the walk are seen, and one that is behind is not seen again.
 type Iter struct {
 	t       *Table
 	lo, hi  []byte // nil is open
@@ -86,15 +94,26 @@ type Iter struct {
 	key     []byte // a copy of the current key, to find the place again
 }
 
-// Scan returns an iterator over the staged entries with keys in [lo, hi), a nil bound being open.
-func (t *Table) Scan(lo, hi []byte, reverse bool) Iter {
-	return Iter{t: t, lo: lo, hi: hi, reverse: reverse}
+// Scan makes it a walk over the ordered entries with keys in [lo, hi), a nil bound being open, in any memory that it had before.
+//
+// Until Close, nothing is evicted: what a walk has to find stays.
+func (t *Table) Scan(it *Iter, lo, hi []byte, reverse bool) {
+	*it = Iter{t: t, lo: lo, hi: hi, reverse: reverse, key: it.key[:0]}
+	t.walks++
+}
+
+// Close ends the walk. Idempotent.
+func (it *Iter) Close() {
+	if it.t != nil {
+		it.t.walks--
+		it.t = nil
+	}
 }
 
 // Next moves to the next entry and says whether there is one.
 func (it *Iter) Next() bool {
 	t := it.t
-	if it.done || len(t.staged) == 0 {
+	if it.done || len(t.staged) == 0 && !t.keepOrder {
 		it.done = true
 		return false
 	}

@@ -26,8 +26,11 @@ type Table struct {
 	latest   uint32
 	oldBytes int // arena bytes that pending reserves
 
-	index index // over the staged entries, once a scan asked for it
-	epoch uint64
+	keepOrder bool             // the index keeps entries after they were committed
+	evicted   func(key []byte) // gets the key of each entry that leaves the kept order; nil: nobody
+	index     index            // over the ordered entries, once a scan asked for it
+	epoch     uint64           // counts what moves or removes entries
+	walks     int              // open iterators
 
 	order []sortKey // scratch of the sorted view
 }
@@ -50,6 +53,7 @@ const (
 	staged                        // changed since the last Commit
 	pendingFlag                   // changed since the last TakePending
 	used                          // touched since the last sweep
+	ordered                       // belongs to the index
 )
 
 const (
@@ -63,6 +67,9 @@ const (
 func New(cleanLimit int) *Table {
 	return &Table{seed: maphash.MakeSeed(), last: none, first: none, latest: none, cleanLimit: cleanLimit}
 }
+
+// KeepOrder makes scans see entries that were changed and committed too, until they are evicted: those are told to evicted. Call it before the first change.
+func (t *Table) KeepOrder(evicted func(key []byte)) { t.keepOrder, t.evicted = true, evicted }
 
 // Len is the number of entries, staged and clean, those that say "no value" included.
 func (t *Table) Len() int { return len(t.entries) }
@@ -188,7 +195,7 @@ func (t *Table) Fill(key, value []byte, has bool) {
 	}
 	e.flags |= used
 	t.cleanBytes += e.bytes()
-	if t.cleanBytes > t.cleanLimit {
+	if t.cleanBytes > t.cleanLimit && t.walks == 0 {
 		t.rebuild(t.cleanLimit / 2)
 	}
 }
@@ -221,6 +228,9 @@ func (t *Table) change(key, value []byte, has flags) {
 	if e.flags&staged == 0 {
 		e.flags |= staged
 		t.staged = append(t.staged, i)
+	}
+	if e.flags&ordered == 0 {
+		e.flags |= ordered
 		if t.index.built {
 			t.index.insert(t, i)
 		}
@@ -234,12 +244,17 @@ func (t *Table) Commit() {
 	for _, i := range t.staged {
 		e := &t.entries[i]
 		e.flags &^= staged
+		if !t.keepOrder {
+			e.flags &^= ordered
+		}
 	}
 	t.cleanBytes += t.stagedBytes
 	t.stagedBytes = 0
 	t.staged = t.staged[:0]
-	t.index.reset()
-	t.epoch++
+	if !t.keepOrder {
+		t.index.reset()
+		t.epoch++
+	}
 	// Values that grew and keys that were swept leave garbage in the arena. Half of it may be garbage, beyond what a small table never minds.
 	garbage := t.arena.allocated - t.oldBytes - (t.cleanBytes - entryBytes*len(t.entries))
 	switch {
@@ -283,8 +298,12 @@ func (t *Table) rebuild(keep int) {
 	}
 	for i := len(old.entries) - 1; i >= 0; i-- {
 		e := &old.entries[i]
-		if e.flags&(staged|used) == used && t.cleanBytes+e.bytes() <= keep {
+		switch {
+		case e.flags&staged != 0:
+		case e.flags&used != 0 && t.cleanBytes+e.bytes() <= keep:
 			moved[i] = t.adopt(&old, uint32(i))
+		case e.flags&ordered != 0 && t.evicted != nil:
+			t.evicted(old.keyOf(e))
 		}
 	}
 	t.movePending(&old, moved)
