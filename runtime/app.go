@@ -41,6 +41,7 @@ type App struct {
 	mu      sync.Mutex
 	workers []*worker // guarded by mu
 	engines *engines  // nil before and after Run; guarded by mu
+	kill    func()    // ends the workers at once; guarded by mu
 }
 
 // New checks the configuration. Nothing is opened or connected before Run.
@@ -175,7 +176,7 @@ func (a *App) runWorkers(ctx context.Context, admin *kgo.Client) error {
 		workers = append(workers, w)
 	}
 	a.mu.Lock()
-	a.workers = workers
+	a.workers, a.kill = workers, kill
 	a.mu.Unlock()
 
 	stop := make(chan struct{})
@@ -269,3 +270,15 @@ func (a *App) storePartitions(store string) ([]statestore.Partition, error) {
 	}
 	return parts, nil
 }
+
+// crash ends the workers at once, without a commit and without leaving the group: what the death of a process does.
+func (a *App) crash() {
+	a.fatal(errCrashed)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.kill != nil {
+		a.kill()
+	}
+}
+
+var errCrashed = errors.New("runtime: crashed on purpose")
