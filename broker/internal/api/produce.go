@@ -197,7 +197,7 @@ func (p *produce) verify(ctx context.Context) {
 		var err error
 		w.guard, err = w.part.BeginVerification(batch, add)
 		if err != nil {
-			w.err, w.logKnown = err, true
+			w.err = err
 			continue
 		}
 		if !w.guard.Needed() {
@@ -318,6 +318,9 @@ func (w *write) answer(n *Node, resp *kmsg.ProduceResponse, r *Request) kmsg.Pro
 	out.Partition = w.number
 	if w.err == nil {
 		out.BaseOffset, out.LogAppendTime, out.LogStartOffset = int64(w.info.FirstOffset), w.info.LogAppendTime, int64(w.info.LogStart)
+		if w.info.Duplicate {
+			out.LogAppendTime = w.info.MaxTimestamp // as Kafka: the time of the batch that is here already, whatever kind of time the topic has
+		}
 		return out
 	}
 	out.ErrorCode, out.ErrorMessage = Code(w.err), MessageOf(w.err)

@@ -1,16 +1,15 @@
 package commitlog
 
 import (
-	"cmp"
 	"errors"
 	"io"
-	"slices"
 
 	"github.com/millrace-io/millrace/internal/record"
 )
 
-// AbortedIn appends to dst the aborted transactions whose batches lie in [from, upTo), by first offset: what a read_committed reader of that
-// range must leave out (T11).
+// AbortedIn appends to dst the aborted transactions whose batches lie in [from, upTo): what a read_committed reader of that range must leave
+// out (T11). They come in the order of their markers, as Kafka answers; those of one producer, which is what clients go by, are in the order
+// of their first offsets too.
 func (l *Log) AbortedIn(dst []AbortedTxn, from, upTo Offset) ([]AbortedTxn, error) {
 	if err := l.usable(); err != nil {
 		return dst, err
@@ -30,7 +29,6 @@ func (l *Log) AbortedIn(dst []AbortedTxn, from, upTo Offset) ([]AbortedTxn, erro
 			break
 		}
 	}
-	slices.SortStableFunc(dst[at:], func(a, b AbortedTxn) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
 	return dst, nil
 }
 
