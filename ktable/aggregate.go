@@ -103,7 +103,7 @@ func aggregate[K, V, A any](op topology.Op, prefix string, grouped *stream.Group
 		a.at, a.id = w.At(n)
 		return a.process
 	})
-	t := &Table[K, A]{node: n, old: old}
+	t := &Table[K, A]{node: n, old: old, lookup: keyValueLookup[K, A]("")}
 	if ok {
 		g.AddStore(op, n, store)
 		g.Copartition(op, n)

@@ -24,7 +24,11 @@ func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d deriva
 	kept := len(store) > 0 && checkKeyValue(g, op, store[0])
 	old := &oldValues{}
 	if !kept {
-		old.above = t.old.ask
+		old.above = t.old
+	}
+	if d.quiet {
+		// With old values the filter can tell a row that goes from one that never was, and says nothing about the latter.
+		old.asked = t.old.ask()
 	}
 	n := topology.AddProcessor(g, op, g.NextName(prefix), t.parents(), func(w *topology.Wiring, n *topology.Node, next rowSink[K, W]) rowSink[K, V] {
 		dv := newDeriver(w, n, d, old)
@@ -44,6 +48,9 @@ func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d deriva
 	}
 	g.Connect(n, t.stores...)
 	out.stores = t.stores
+	if t.lookup == nil {
+		return out
+	}
 	out.lookup = func(w *topology.Wiring) lookup[K, W] {
 		dv, above := newDeriver(w, n, d, old), t.lookup(w)
 		return func(key K) (none W, timestamp int64, ok bool, err error) {

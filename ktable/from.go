@@ -8,13 +8,17 @@ import (
 
 // From reads a topic as a table: the latest value of each key is its row, and a null value deletes it. Rows are kept in the store. What counts is the order
 // in the topic, not the records' times.
+//
+// The store may be nil for a table that is only filtered, mapped and made a stream again: then nothing is kept, and nothing can look its rows up.
 func From[K, V any](b *stream.Builder, topic stream.Topic[K, V], store *statestore.KeyValueSpec[K, V], opts ...stream.SourceOption) *Table[K, V] {
 	op, g := topology.Here("ktable.From"), b.Graph()
 	source := stream.AddSource(b, op, []stream.Topic[K, V]{topic}, true, opts...)
 	old := &oldValues{}
-	if !checkKeyValue(g, op, store) {
-		return &Table[K, V]{node: source, old: old}
+	if store == nil {
+		old.never = true
+		return &Table[K, V]{node: addChanges[K, V](g, op, source), old: old}
 	}
+	checkKeyValue(g, op, store)
 	name := store.StoreName()
 	n := topology.AddProcessor(g, op, g.NextName("KTABLE-SOURCE-"), []*topology.Node{source}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, V]) topology.Sink[K, V] {
 		s := w.Store(name).(statestore.KeyValueStore[K, V])
@@ -33,6 +37,23 @@ func From[K, V any](b *stream.Builder, topic stream.Topic[K, V], store *statesto
 	})
 	g.AddStore(op, n, store)
 	return &Table[K, V]{node: n, stores: []string{name}, lookup: keyValueLookup[K, V](name), old: old}
+}
+
+// addChanges adds the node that turns records into changes of a table that keeps nothing.
+func addChanges[K, V any](g *topology.Graph, op topology.Op, source *topology.Node) *topology.Node {
+	return topology.AddProcessor(g, op, g.NextName("KTABLE-SOURCE-"), []*topology.Node{source}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, V]) topology.Sink[K, V] {
+		var out rows[K, V]
+		drop := w.Drop(n)
+		return func(r *topology.Record[K, V]) error {
+			if r.KeyNull {
+				drop(topology.DropNullKey)
+				return nil
+			}
+			out.Key, out.Timestamp, out.Headers = r.Key, r.Timestamp, r.Headers
+			out.Value.New, out.Value.HasNew = r.Value, !r.ValueNull
+			return next(&out)
+		}
+	})
 }
 
 // replace makes a change's new value the row of its key and hands the change on. The old value is read from the store when it was asked for.

@@ -39,7 +39,7 @@ func LeftJoinStreamCtx[K, V, W, R any](s *stream.Stream[K, V], t *Table[K, W], j
 }
 
 func joinStream[K, V, W, R any](op topology.Op, s *stream.Stream[K, V], t *Table[K, W], left bool, join func(context.Context, K, V, W, bool) (R, error), via []stream.Topic[K, V]) *stream.Stream[K, R] {
-	in := stream.Partitioned(op, s.Edge(), via, left)
+	in := stream.Partitioned(op, s.Edge(), via)
 	g := in.Node.Graph()
 	prefix := "KSTREAM-JOIN-"
 	if left {
@@ -51,6 +51,12 @@ func joinStream[K, V, W, R any](op topology.Op, s *stream.Stream[K, V], t *Table
 		j.at, j.id = w.At(n)
 		return j.process
 	})
+	if left {
+		g.TakeNullKeys(n)
+	}
+	if t.lookup == nil {
+		g.Fault(op, "the table of %s keeps no rows to look up: give it a store", t.node.Op().Site)
+	}
 	if t.graph() != g {
 		g.Fault(op, "takes a table of another Builder")
 	} else {

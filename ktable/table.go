@@ -13,7 +13,7 @@ type Table[K, V any] struct {
 	node *topology.Node // whose output are the table's changes
 	// stores are what lookup reads: an operator that looks rows up must be connected to them.
 	stores []string
-	// lookup makes, for one task, the function that reads a row.
+	// lookup makes, for one task, the function that reads a row; nil when no row is kept anywhere.
 	lookup func(w *topology.Wiring) lookup[K, V]
 	// old is what operators below have asked for.
 	old *oldValues
@@ -25,14 +25,16 @@ type lookup[K, V any] func(key K) (row V, timestamp int64, ok bool, err error)
 // oldValues says whether a table's changes carry what the key had before: only when an operator below asks, since it may cost a read.
 type oldValues struct {
 	asked bool
-	above func() // asks the table above, when the old values come from there
+	above *oldValues // of the table that the old values come from, nil when it is this one's store
+	never bool       // nothing is kept that could tell
 }
 
-func (o *oldValues) ask() {
-	if !o.asked && o.above != nil {
-		o.above()
+// ask makes changes carry old values and reports whether they can.
+func (o *oldValues) ask() bool {
+	if !o.asked && !o.never {
+		o.asked = o.above == nil || o.above.ask()
 	}
-	o.asked = true
+	return o.asked
 }
 
 // rows are the change records of a table.

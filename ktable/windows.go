@@ -58,7 +58,7 @@ func aggregateWindows[K, V, A any](op topology.Op, prefix string, grouped *strea
 		a.at, a.id = w.At(n)
 		return a.process
 	})
-	t := &Table[stream.Windowed[K], A]{node: n, old: old}
+	t := &Table[stream.Windowed[K], A]{node: n, old: old, lookup: windowLookup[K, A]("")}
 	if store != nil {
 		g.AddStore(op, n, store)
 		g.Copartition(op, n)

@@ -33,5 +33,5 @@ func GroupByKey[K, V any](s *Stream[K, V], via ...Topic[K, V]) *Grouped[K, V] {
 
 // Input is internal: it returns the edge to aggregate over, partitioned by key.
 func (g *Grouped[K, V]) Input(op topology.Op) topology.Edge[K, V] {
-	return Partitioned(op, g.in, g.via, false)
+	return Partitioned(op, g.in, g.via)
 }

@@ -2,7 +2,7 @@ package stream
 
 import "github.com/millrace-io/millrace/internal/topology"
 
-// Merge returns the records of all the streams. Between records of different streams there is no order.
+// Merge returns the records of all the streams. Between records of different streams there is no order. A stream that is named twice counts once.
 func Merge[K, V any](s *Stream[K, V], others ...*Stream[K, V]) *Stream[K, V] {
 	op, g := topology.Here("stream.Merge"), s.graph()
 	e := s.edge

@@ -3,6 +3,7 @@ package topology
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/millrace-io/millrace/statestore"
 )
@@ -41,6 +42,7 @@ type Node struct {
 	source   *SourceSpec // of a source
 	sink     TopicRef    // of a sink
 	wire     func(w *Wiring, n *Node) any
+	nullKeys bool // it has a use for records without a key
 }
 
 // Name is the operator's name in descriptions, metrics and faults.
@@ -109,7 +111,9 @@ func (g *Graph) add(n *Node) *Node {
 			g.Fault(n.op, "takes a stream of another Builder")
 			continue
 		}
-		p.children = append(p.children, n)
+		if !slices.Contains(p.children, n) { // a stream merged with itself is one input
+			p.children = append(p.children, n)
+		}
 	}
 	return n
 }
@@ -204,6 +208,31 @@ func (g *Graph) Connect(n *Node, stores ...string) {
 // Copartition says that records with equal keys from all these nodes must meet in one task, so that their source topics need equal partition counts.
 func (g *Graph) Copartition(op Op, nodes ...*Node) {
 	g.groups = append(g.groups, copartition{op: op, nodes: nodes})
+}
+
+// TakeNullKeys says that a node has a use for records without a key, so that repartition topics above it let them through.
+func (g *Graph) TakeNullKeys(n *Node) { n.nullKeys = true }
+
+// NullKeysWanted reports whether something below a node, through any number of repartition topics, has a use for records without a key.
+func (g *Graph) NullKeysWanted(n *Node) bool {
+	seen := map[*Node]bool{}
+	var wanted func(n *Node) bool
+	wanted = func(n *Node) bool {
+		if n.nullKeys {
+			return true
+		}
+		if seen[n] {
+			return false
+		}
+		seen[n] = true
+		for _, r := range g.reparts {
+			if r.sink == n && wanted(r.source) {
+				return true
+			}
+		}
+		return slices.ContainsFunc(n.children, wanted)
+	}
+	return wanted(n)
 }
 
 // Repartition looks for a repartition topic of this name. When it is fed by the same input, its typed handle comes back for a second use; when something

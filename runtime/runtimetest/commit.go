@@ -48,7 +48,7 @@ func (t *task) writeChangelogs() error {
 			continue
 		}
 		err := st.Changelog(func(key, value []byte, timestamp int64) error {
-			l.append(t.id.Partition, copyRecord(&topology.RawRecord{Key: key, Value: value, Timestamp: timestamp}))
+			l.append(t.id.Partition, copyRecord(&topology.RawRecord{Key: key, Value: value, Timestamp: timestamp}), true)
 			return nil
 		})
 		if err != nil {
@@ -63,7 +63,7 @@ func (d *Driver) publish() error {
 	pending := d.pending
 	d.pending = nil
 	for _, p := range pending {
-		if err := d.deliver(p.log, p.partition, p.record); err != nil {
+		if err := d.deliver(p.log, p.partition, p.record, true); err != nil {
 			return err
 		}
 	}
@@ -71,8 +71,8 @@ func (d *Driver) publish() error {
 }
 
 // deliver appends a record to a topic and tells its readers.
-func (d *Driver) deliver(l *topicLog, partition int32, r topology.RawRecord) error {
-	l.append(partition, r)
+func (d *Driver) deliver(l *topicLog, partition int32, r topology.RawRecord, output bool) error {
+	l.append(partition, r, output)
 	for _, q := range l.readersOf(partition) {
 		if err := q.advance(); err != nil {
 			return err

@@ -52,7 +52,7 @@ func (d *Driver) PipeRaw(topic string, key, value []byte, at int64, headers ...H
 		return fmt.Errorf("runtimetest: the topology reads no topic %q", topic)
 	}
 	r := topology.RawRecord{Key: key, Value: value, Timestamp: at, Headers: headers}
-	if err := d.deliver(l, l.choose(key), copyRecord(&r)); err != nil {
+	if err := d.deliver(l, l.choose(key), copyRecord(&r), false); err != nil {
 		return d.fail(err)
 	}
 	return d.run()
@@ -99,9 +99,9 @@ func (d *Driver) OutputRaw(topic string) []RawRecord {
 		return nil
 	}
 	var out []RawRecord
-	for _, p := range l.all[l.read:] {
+	for _, p := range l.written[l.read:] {
 		out = append(out, l.partitions[p.partition][p.offset])
 	}
-	l.read = len(l.all)
+	l.read = len(l.written)
 	return out
 }

@@ -13,8 +13,8 @@ type topicLog struct {
 	partitions [][]topology.RawRecord
 	readers    []*queue // of partitions that a task reads
 	rotor      int32    // the next partition of a record without a key
-	all        []place  // over all partitions, in order of writing
-	read       int      // how many of all Output has returned
+	written    []place  // what the topology wrote, over all partitions in order of writing
+	read       int      // how many of written Output has returned
 }
 
 // place is where a record lies.
@@ -37,10 +37,12 @@ func (l *topicLog) choose(key []byte) int32 {
 	return (l.rotor - 1) % n
 }
 
-// append adds a record, which the log then owns.
-func (l *topicLog) append(partition int32, r topology.RawRecord) {
+// append adds a record, which the log then owns. output tells that the topology wrote it.
+func (l *topicLog) append(partition int32, r topology.RawRecord, output bool) {
+	if output {
+		l.written = append(l.written, place{partition, len(l.partitions[partition])})
+	}
 	r.Topic, r.Partition, r.Offset = l.name, partition, int64(len(l.partitions[partition]))
-	l.all = append(l.all, place{partition, len(l.partitions[partition])})
 	l.partitions[partition] = append(l.partitions[partition], r)
 }
 

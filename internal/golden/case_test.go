@@ -1,0 +1,139 @@
+package golden_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+// goldenCase is one file.
+type goldenCase struct {
+	Name     string
+	Why      string
+	Config   caseConfig
+	Topics   map[string]topicTypes
+	Topology []caseOp
+	Steps    []caseStep
+	Expect   caseEnd
+}
+
+type caseConfig struct {
+	CacheBytes             int
+	StoreType              string
+	StoreFormat            string
+	Optimization           string
+	EmitIntervalMs         int64
+	WallClock              int64
+	DeserializationHandler string
+	ProcessingHandler      string
+	DeadLetterQueue        string
+}
+
+type topicTypes struct{ Key, Value string }
+
+// caseOp is an operator of the topology. Pointers tell what is left out from what is empty.
+type caseOp struct {
+	ID, Op, Of, With     string
+	Topic                string
+	Topics               []string
+	Pattern, TopicFrom   string
+	Timestamps           string
+	If                   string
+	Key, Value           *string
+	List                 string
+	Name                 string
+	Store, StoreType     string
+	Cache, Logging       *bool
+	Versioned            json.RawMessage
+	Retention            *int64
+	Init                 *string
+	Add, Subtract, Merge string
+	Joiner, ForeignKey   string
+	MapKey               string
+	Grace                *int64
+	Window               *caseWindow
+	Emit                 string
+	Kind                 string
+	Partitions           int
+	Branches             []json.RawMessage
+	Default              string
+	Until                string
+}
+
+type caseWindow struct {
+	Type             string
+	Size, Advance    int64
+	Diff, Grace, Gap int64
+	Before, After    int64
+	Start            int64
+}
+
+type caseStep struct {
+	Pipe             *string
+	Key, Value       *string
+	KeyHex, ValueHex *string
+	TS               int64
+	Headers          [][2]*string
+	AdvanceWallClock *int64
+	Query            *string
+	Range            *[2]*string
+	From, To         *int64
+	Expect           stepExpect
+}
+
+type stepExpect struct {
+	Out     []outRecord
+	Dropped int
+	Got     json.RawMessage
+}
+
+type outRecord struct {
+	Topic   string       `json:"topic"`
+	Key     *string      `json:"key"`
+	Value   *string      `json:"value"`
+	TS      int64        `json:"ts"`
+	Headers [][2]*string `json:"headers,omitempty"`
+}
+
+type caseEnd struct {
+	Stores  map[string][]storeEntry
+	Dropped int
+	Error   *caseError
+}
+
+type caseError struct {
+	Op   string
+	Step *int
+}
+
+// storeEntry is an entry of a store in a query or at the end.
+type storeEntry struct {
+	Key   *string `json:"key,omitempty"`
+	Start *int64  `json:"start,omitempty"`
+	Value *string `json:"value"`
+	TS    *int64  `json:"ts,omitempty"`
+}
+
+func readCase(path string) (*goldenCase, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var c goldenCase
+	if err := json.Unmarshal(b, &c); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &c, nil
+}
+
+// show prints a value as JSON, for comparison and messages.
+func show(v any) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic(err)
+	}
+	return string(bytes.TrimSpace(b.Bytes()))
+}

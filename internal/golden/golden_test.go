@@ -1,0 +1,248 @@
+package golden_test
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime/runtimetest"
+)
+
+var dir = flag.String("golden", "testdata", "directory of the cases")
+
+// TestGolden plays every case of a directory and compares with the library's answers.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(*dir, "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatalf("there is no case in %s", *dir)
+	}
+	skipped := map[string]int{}
+	for _, f := range files {
+		t.Run(filepath.Base(f[:len(f)-len(".json")]), func(t *testing.T) {
+			c, err := readCase(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reason := play(t, c); reason != "" {
+				skipped[reason]++
+				t.Skip("not covered: " + reason)
+			}
+		})
+	}
+	report(t, len(files), skipped)
+}
+
+// report prints what was skipped and why.
+func report(t *testing.T, all int, skipped map[string]int) {
+	n := 0
+	var lines []string
+	for reason, count := range skipped {
+		n += count
+		lines = append(lines, fmt.Sprintf("%4d %s", count, reason))
+	}
+	slices.Sort(lines)
+	fmt.Printf("golden: %d cases, %d played, %d skipped for what does not exist yet\n", all, all-n, n)
+	for i := len(lines) - 1; i >= 0; i-- {
+		fmt.Println("golden: skipped", lines[i])
+	}
+}
+
+// play runs one case; reason is set when it cannot be interpreted.
+func play(t *testing.T, c *goldenCase) (reason string) {
+	defer func() {
+		if p := recover(); p != nil {
+			u, ok := p.(unsupported)
+			if !ok {
+				panic(p)
+			}
+			reason = string(u)
+		}
+	}()
+	in, reason := interpret(c)
+	if reason != "" {
+		return reason
+	}
+	topology, err := in.b.Build()
+	if c.Expect.Error != nil && c.Expect.Error.Step == nil {
+		if err == nil {
+			t.Errorf("built, but %s is to be refused", show(c.Expect.Error))
+		}
+		return ""
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := runtimetest.New(topology, in.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if in.steps(t, d) {
+		in.end(t, d)
+	}
+	return ""
+}
+
+func (in *interpreter) config() runtimetest.Config {
+	c := runtimetest.Config{App: "golden", Start: time.UnixMilli(in.c.Config.WallClock), WriteBack: in.c.Config.CacheBytes > 0}
+	if in.c.Config.DeserializationHandler == "continue" {
+		c.FaultKinds = append(c.FaultKinds, runtimetest.FaultDeserialization)
+	}
+	if in.c.Config.ProcessingHandler == "continue" {
+		c.FaultKinds = append(c.FaultKinds, runtimetest.FaultProcessing)
+	}
+	if len(c.FaultKinds) > 0 {
+		c.OnFault = func(*runtimetest.Fault) bool { return true }
+	}
+	return c
+}
+
+// steps plays the steps and reports whether the case goes on to its end.
+func (in *interpreter) steps(t *testing.T, d *runtimetest.Driver) bool {
+	dropped := 0
+	for i := range in.c.Steps {
+		s := &in.c.Steps[i]
+		got, err := in.step(d, s)
+		if e := in.c.Expect.Error; e != nil && e.Step != nil && *e.Step == i {
+			if err == nil {
+				t.Errorf("step %d: no error, but it is to fail", i)
+			}
+			return false
+		}
+		if err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+		var out []outRecord
+		for _, topic := range sortedKeys(in.sinks) {
+			out = append(out, in.sinks[topic](d)...)
+		}
+		if have, want := show(out), show(s.Expect.Out); have != want {
+			t.Errorf("step %d: out\nhave %s\nwant %s", i, have, want)
+		}
+		if have := d.Dropped() - dropped; have != s.Expect.Dropped {
+			t.Errorf("step %d: %d dropped, want %d: %v", i, have, s.Expect.Dropped, d.Drops())
+		}
+		dropped = d.Dropped()
+		if s.Query != nil {
+			in.compareGot(t, i, s, got)
+		}
+		if t.Failed() {
+			return false
+		}
+	}
+	return true
+}
+
+func (in *interpreter) step(d *runtimetest.Driver, s *caseStep) (got []storeEntry, err error) {
+	switch {
+	case s.Pipe != nil:
+		return nil, in.pipe(d, s)
+	case s.AdvanceWallClock != nil:
+		return nil, d.AdvanceWallClock(ms(*s.AdvanceWallClock))
+	case s.Query != nil:
+		r, ok := in.stores[*s.Query]
+		if !ok {
+			return nil, fmt.Errorf("no store %q", *s.Query)
+		}
+		return r.query(d, s)
+	}
+	return nil, fmt.Errorf("a step of no kind")
+}
+
+func (in *interpreter) pipe(d *runtimetest.Driver, s *caseStep) error {
+	types := in.c.Topics[*s.Pipe]
+	key, err := rawPart(s.Key, s.KeyHex, kindOf(types.Key))
+	if err != nil {
+		return err
+	}
+	value, err := rawPart(s.Value, s.ValueHex, kindOf(types.Value))
+	if err != nil {
+		return err
+	}
+	var headers []runtimetest.Header
+	for _, h := range s.Headers {
+		v := []byte(nil)
+		if h[1] != nil {
+			v = []byte(*h[1])
+		}
+		headers = append(headers, runtimetest.Header{Key: *h[0], Value: v})
+	}
+	return d.PipeRaw(*s.Pipe, key, value, s.TS, headers...)
+}
+
+// rawPart is the bytes of a key or value.
+func rawPart(v, hexed *string, k kind) ([]byte, error) {
+	switch {
+	case hexed != nil:
+		b, err := hex.DecodeString(*hexed)
+		return append([]byte{}, b...), err
+	case v == nil:
+		return nil, nil
+	case k == num:
+		n, err := strconv.ParseInt(*v, 10, 64)
+		return binary.BigEndian.AppendUint64(nil, uint64(n)), err
+	}
+	return append([]byte{}, *v...), nil
+}
+
+func (in *interpreter) compareGot(t *testing.T, i int, s *caseStep, got []storeEntry) {
+	var want []storeEntry
+	if raw := s.Expect.Got; len(raw) > 0 && raw[0] == '{' {
+		var one storeEntry
+		if err := json.Unmarshal(raw, &one); err != nil {
+			t.Fatal(err)
+		}
+		want = []storeEntry{one}
+	} else if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if have, want := show(got), show(want); have != want && !(len(got) == 0 && want == "null" || want == "[]") {
+		t.Errorf("step %d: got\nhave %s\nwant %s", i, have, want)
+	}
+}
+
+// end compares the stores and the total of drops.
+func (in *interpreter) end(t *testing.T, d *runtimetest.Driver) {
+	if in.c.Expect.Error != nil {
+		t.Errorf("no error, but %s", show(in.c.Expect.Error))
+		return
+	}
+	for _, name := range sortedKeys(in.c.Expect.Stores) {
+		r, ok := in.stores[name]
+		if !ok {
+			t.Errorf("no store %q", name)
+			continue
+		}
+		have, err := r.all(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if have, want := show(have), show(in.c.Expect.Stores[name]); have != want && !(have == "null" && want == "[]") {
+			t.Errorf("store %s\nhave %s\nwant %s", name, have, want)
+		}
+	}
+	if d.Dropped() != in.c.Expect.Dropped {
+		t.Errorf("%d dropped, want %d", d.Dropped(), in.c.Expect.Dropped)
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

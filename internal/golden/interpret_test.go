@@ -1,0 +1,290 @@
+package golden_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/millrace-io/millrace/runtime/runtimetest"
+	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/stream"
+)
+
+// interpreter builds the topology of a case over the public API.
+type interpreter struct {
+	c      *goldenCase
+	b      *stream.Builder
+	nodes  map[string]any // streamer, tabler, grouper or windower
+	sinks  map[string]func(d *runtimetest.Driver) []outRecord
+	stores map[string]storeReader
+}
+
+// storeReader reads a store of a case.
+type storeReader struct {
+	all   func(d *runtimetest.Driver) ([]storeEntry, error)
+	query func(d *runtimetest.Driver, s *caseStep) ([]storeEntry, error)
+}
+
+// streamer is a stream of a case, whatever the type of its keys.
+type streamer interface {
+	filter(p func(k, v text) (bool, error), want bool) streamer
+	mapBoth(op *caseOp) streamer
+	mapValues(e expr) streamer
+	selectKey(e expr) streamer
+	flatMap(op *caseOp) streamer
+	flatMapValues(list string) streamer
+	peek(e expr, end bool) streamer
+	merge(o streamer) streamer
+	repartition(op *caseOp) streamer
+	groupByKey(op *caseOp) grouper
+	groupBy(op *caseOp) grouper
+	to(in *interpreter, topic string)
+	join(t tabler, op *caseOp, left bool) streamer
+}
+
+// tabler is a table of a case.
+type tabler interface {
+	filter(in *interpreter, op *caseOp, want bool) tabler
+	mapValues(in *interpreter, op *caseOp) tabler
+	toStream() streamer
+}
+
+// grouper is a grouped stream of a case.
+type grouper interface {
+	windowed(w *caseWindow) windower
+	count(in *interpreter, op *caseOp) tabler
+	aggregate(in *interpreter, op *caseOp, reduce bool) tabler
+}
+
+// windower is a windowed stream of a case.
+type windower interface {
+	count(in *interpreter, op *caseOp) tabler
+	aggregate(in *interpreter, op *caseOp, reduce bool) tabler
+}
+
+// unsupported ends the interpretation of a case that needs what does not exist.
+type unsupported string
+
+func skip(format string, args ...any) { panic(unsupported(fmt.Sprintf(format, args...))) }
+
+// interpret adds all operators of a case to a builder; reason is set when it cannot.
+func interpret(c *goldenCase) (in *interpreter, reason string) {
+	in = &interpreter{c: c, b: stream.NewBuilder(), nodes: map[string]any{}, sinks: map[string]func(*runtimetest.Driver) []outRecord{}, stores: map[string]storeReader{}}
+	defer func() {
+		if p := recover(); p != nil {
+			u, ok := p.(unsupported)
+			if !ok {
+				panic(p)
+			}
+			reason = string(u)
+		}
+	}()
+	in.checkConfig()
+	for i := range c.Topology {
+		op := &c.Topology[i]
+		if n := in.op(op); n != nil {
+			in.nodes[op.ID] = n
+		}
+	}
+	return in, ""
+}
+
+func (in *interpreter) checkConfig() {
+	c := in.c.Config
+	if c.DeadLetterQueue != "" {
+		skip("dead letter queue")
+	}
+	if c.CacheBytes > 0 && c.CacheBytes < 1000 {
+		skip("eviction from a cache of %d bytes", c.CacheBytes)
+	}
+}
+
+func (in *interpreter) stream(id string) streamer {
+	s, ok := in.nodes[id].(streamer)
+	if !ok {
+		panic(fmt.Sprintf("golden: %s is a %T", id, in.nodes[id]))
+	}
+	return s
+}
+
+// op adds one operator.
+func (in *interpreter) op(op *caseOp) any {
+	switch op.Op {
+	case "stream":
+		return in.source(op)
+	case "table":
+		return in.table(op)
+	case "to":
+		if op.TopicFrom != "" {
+			skip("to with a topic by function")
+		}
+		in.stream(op.Of).to(in, op.Topic)
+		return nil
+	case "foreach":
+		in.stream(op.Of).peek(parseExpr(*op.Value), true)
+		return nil
+	}
+	switch of := in.nodes[op.Of].(type) {
+	case streamer:
+		return in.streamOp(of, op)
+	case tabler:
+		return in.tableOp(of, op)
+	case grouper:
+		switch op.Op {
+		case "windowedBy":
+			if op.Emit == "onWindowClose" {
+				skip("windows that emit on close")
+			}
+			return of.windowed(op.Window)
+		case "count":
+			return of.count(in, op)
+		case "reduce", "aggregate":
+			return of.aggregate(in, op, op.Op == "reduce")
+		}
+	case windower:
+		switch op.Op {
+		case "count":
+			return of.count(in, op)
+		case "reduce", "aggregate":
+			return of.aggregate(in, op, op.Op == "reduce")
+		}
+	}
+	skip("operator %s", op.Op)
+	return nil
+}
+
+func (in *interpreter) streamOp(s streamer, op *caseOp) any {
+	switch op.Op {
+	case "filter":
+		return s.filter(parsePredicate(op.If), true)
+	case "filterNot":
+		return s.filter(parsePredicate(op.If), false)
+	case "map":
+		return s.mapBoth(op)
+	case "mapValues":
+		return s.mapValues(parseExpr(*op.Value))
+	case "selectKey":
+		return s.selectKey(parseExpr(*op.Key))
+	case "flatMap":
+		return s.flatMap(op)
+	case "flatMapValues":
+		return s.flatMapValues(op.List)
+	case "peek":
+		return s.peek(parseExpr(*op.Value), false)
+	case "merge":
+		return s.merge(in.stream(op.With))
+	case "repartition":
+		return s.repartition(op)
+	case "groupByKey":
+		return s.groupByKey(op)
+	case "groupBy":
+		return s.groupBy(op)
+	case "join", "leftJoin":
+		t, ok := in.nodes[op.With].(tabler)
+		switch {
+		case op.Window != nil:
+			skip("stream-stream %s", op.Op)
+		case !ok:
+			skip("%s with what is no table", op.Op)
+		case op.Grace != nil:
+			skip("stream-table join with grace")
+		}
+		return s.join(t, op, op.Op == "leftJoin")
+	case "outerJoin":
+		skip("stream-stream outerJoin")
+	}
+	skip("operator %s of a stream", op.Op)
+	return nil
+}
+
+func (in *interpreter) tableOp(t tabler, op *caseOp) any {
+	switch op.Op {
+	case "filter", "filterNot":
+		return t.filter(in, op, op.Op == "filter")
+	case "mapValues":
+		return t.mapValues(in, op)
+	case "toStream":
+		s := t.toStream()
+		if op.Key != nil {
+			s = s.selectKey(parseExpr(*op.Key))
+		}
+		return s
+	}
+	skip("operator %s of a table", op.Op)
+	return nil
+}
+
+// fromValue is the extractor that reads the number behind the last @ of the value.
+func fromValue(_, value text, recordTime, _ int64) int64 {
+	s := value.String()
+	i := strings.LastIndex(s, "@")
+	if value.IsNull() || i < 0 {
+		return recordTime
+	}
+	n, err := strconv.ParseInt(s[i+1:], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// topic is an input topic with its extractor and options.
+func (in *interpreter) topic(name, timestamps string) (stream.Topic[text, text], []stream.SourceOption) {
+	types := in.c.Topics[name]
+	t := stream.NewTopic(name, textSerde{kindOf(types.Key)}, textSerde{kindOf(types.Value)})
+	switch timestamps {
+	case "", "failOnInvalid":
+		return t, nil
+	case "logAndSkip":
+		return t, []stream.SourceOption{stream.SkipInvalidTimestamps()}
+	case "partitionTime":
+		return t, []stream.SourceOption{stream.UsePartitionTime()}
+	case "previous":
+		return t.EventTime(func(_, _ text, _, partitionTime int64) int64 { return partitionTime }), nil
+	case "fromValue":
+		return t.EventTime(fromValue), nil
+	}
+	skip("timestamps %s", timestamps)
+	return t, nil
+}
+
+func (in *interpreter) source(op *caseOp) streamer {
+	if op.Pattern != "" {
+		skip("source by pattern")
+	}
+	names := op.Topics
+	if op.Topic != "" {
+		names = []string{op.Topic}
+	}
+	var topics []stream.Topic[text, text]
+	var opts []stream.SourceOption
+	for _, name := range names {
+		t, o := in.topic(name, op.Timestamps)
+		topics, opts = append(topics, t), o
+	}
+	types := in.c.Topics[names[0]]
+	s := &st[text]{keys: textSerde{kindOf(types.Key)}, keyKind: kindOf(types.Key), kind: kindOf(types.Value)}
+	if len(topics) == 1 {
+		s.s = stream.From(in.b, topics[0], opts...)
+	} else {
+		s.s = stream.FromAll(in.b, topics, opts...)
+	}
+	return s
+}
+
+// keyValue makes the handle of a store with a case's options.
+func keyValue[K, V any](op *caseOp, c caseConfig, spec *statestore.KeyValueSpec[K, V]) *statestore.KeyValueSpec[K, V] {
+	if op.Versioned != nil {
+		skip("versioned store")
+	}
+	if op.Cache != nil && !*op.Cache {
+		spec = spec.WithoutCache()
+	}
+	if op.Logging != nil && !*op.Logging {
+		spec = spec.WithoutChangelog()
+	}
+	if op.StoreType == "inMemory" || op.StoreType == "" && c.StoreType == "inMemory" {
+		spec = spec.InMemory()
+	}
+	return spec
+}

@@ -1,0 +1,271 @@
+package golden_test
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace-io/millrace/ktable"
+	"github.com/millrace-io/millrace/runtime/runtimetest"
+	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/stream/serde"
+)
+
+// tb is a table of a case: rows are texts, or the int64 of a count.
+type tb[K, V any] struct {
+	t       *ktable.Table[K, V]
+	keys    serde.Serde[K]
+	values  serde.Serde[V]
+	keyKind kind
+	kind    kind
+}
+
+func (in *interpreter) table(op *caseOp) tabler {
+	topic, opts := in.topic(op.Topic, op.Timestamps)
+	types := in.c.Topics[op.Topic]
+	var spec *statestore.KeyValueSpec[text, text]
+	switch {
+	case op.Store != "":
+		spec = keyValue(op, in.c.Config, statestore.KeyValue(op.Store, topic.KeySerde(), topic.ValueSerde()))
+	case in.lookedUp(op.ID):
+		spec = statestore.KeyValue(op.ID+"-unnamed", topic.KeySerde(), topic.ValueSerde())
+	}
+	t := &tb[text, text]{t: ktable.From(in.b, topic, spec, opts...), keys: topic.KeySerde(), values: topic.ValueSerde(), keyKind: kindOf(types.Key), kind: kindOf(types.Value)}
+	named(in, op, spec)
+	return t
+}
+
+// lookedUp tells whether a table that the case gives no store needs one all the same, because something below reads its rows.
+func (in *interpreter) lookedUp(id string) bool {
+	for _, op := range in.c.Topology {
+		switch op.Op {
+		case "join", "leftJoin", "outerJoin":
+			if op.With == id || op.Of == id {
+				return true
+			}
+		case "filter", "filterNot", "mapValues":
+			if op.Of == id && in.lookedUp(op.ID) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// named registers a store for queries and for the end of the case.
+func named[K, V any](in *interpreter, op *caseOp, spec *statestore.KeyValueSpec[K, V]) {
+	if op.Store == "" {
+		return
+	}
+	entry := func(e statestore.Entry[K, V]) storeEntry {
+		return storeEntry{Key: keyText(e.Key).ptr(), Value: valueText(e.Value).ptr(), TS: &e.Timestamp}
+	}
+	in.stores[op.Store] = storeReader{
+		all: func(d *runtimetest.Driver) (out []storeEntry, err error) {
+			for e, err := range runtimetest.KeyValue(d, spec).All() {
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, entry(e))
+			}
+			return out, nil
+		},
+		query: func(d *runtimetest.Driver, s *caseStep) (out []storeEntry, err error) {
+			view := runtimetest.KeyValue(d, spec)
+			if s.Key != nil {
+				key, ok := any(textOf(s.Key)).(K)
+				if !ok {
+					skip("query by a windowed key")
+				}
+				v, ts, found, err := view.GetWithTime(key)
+				if err != nil || !found {
+					return nil, err
+				}
+				return []storeEntry{{Key: s.Key, Value: valueText(v).ptr(), TS: &ts}}, nil
+			}
+			for e, err := range view.All() {
+				if err != nil {
+					return nil, err
+				}
+				k := keyText(e.Key).String()
+				if s.Range[0] != nil && k < *s.Range[0] || s.Range[1] != nil && k > *s.Range[1] {
+					continue
+				}
+				out = append(out, entry(e))
+			}
+			return out, nil
+		},
+	}
+}
+
+func (t *tb[K, V]) filter(in *interpreter, op *caseOp, want bool) tabler {
+	p := parsePredicate(op.If)
+	var stores []*statestore.KeyValueSpec[K, V]
+	if op.Store != "" {
+		spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, t.keys, t.values))
+		stores = append(stores, spec)
+		named(in, op, spec)
+	}
+	out := *t
+	if want {
+		out.t = ktable.FilterCtx(t.t, func(_ context.Context, k K, v V) (bool, error) { return p(keyText(k), valueText(v)) }, stores...)
+	} else {
+		out.t = ktable.FilterNot(t.t, func(k K, v V) bool {
+			ok, err := p(keyText(k), valueText(v))
+			if err != nil {
+				panic(err)
+			}
+			return ok
+		}, stores...)
+	}
+	return &out
+}
+
+func (t *tb[K, V]) mapValues(in *interpreter, op *caseOp) tabler {
+	e := parseExpr(*op.Value)
+	var stores []*statestore.KeyValueSpec[K, text]
+	values := serde.Serde[text](textSerde{str})
+	if op.Store != "" {
+		spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, t.keys, values))
+		stores = append(stores, spec)
+		named(in, op, spec)
+	}
+	m := ktable.MapValuesCtx(t.t, func(_ context.Context, k K, v V) (text, error) { return e.str(keyText(k), valueText(v)) }, stores...)
+	return &tb[K, text]{t: m, keys: t.keys, values: values, keyKind: t.keyKind, kind: str}
+}
+
+func (t *tb[K, V]) toStream() streamer {
+	s := stream.MapValues(stream.Nullable(ktable.ToStream(t.t)), func(v *V) text {
+		if v == nil {
+			return text{}
+		}
+		return valueText(*v)
+	})
+	return &st[K]{s: s, keys: t.keys, keyKind: t.keyKind, kind: t.kind}
+}
+
+// gr is a grouped stream of a case; the repartition topic is named by the case or by the store of the aggregation.
+type gr[K any] struct {
+	s     *st[K]
+	name  string
+	group func(name string) *stream.Grouped[K, text]
+	made  *stream.Grouped[K, text] // when the case names the topic, all aggregations share it
+}
+
+func (g *gr[K]) grouped(store string) *stream.Grouped[K, text] {
+	if g.name == "" {
+		return g.group(store)
+	}
+	if g.made == nil {
+		g.made = g.group(g.name)
+	}
+	return g.made
+}
+
+func (g *gr[K]) count(in *interpreter, op *caseOp) tabler {
+	spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, g.s.keys, serde.Int64))
+	named(in, op, spec)
+	return &tb[K, int64]{t: ktable.Count(g.grouped(op.Store), spec), keys: g.s.keys, values: serde.Int64, keyKind: g.s.keyKind, kind: num}
+}
+
+func (g *gr[K]) aggregate(in *interpreter, op *caseOp, reduce bool) tabler {
+	if op.Subtract != "" {
+		skip("aggregation of a table")
+	}
+	values := serde.Serde[text](textSerde{str})
+	spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, g.s.keys, values))
+	named(in, op, spec)
+	out := &tb[K, text]{keys: g.s.keys, values: values, keyKind: g.s.keyKind, kind: str}
+	f := parseCombiner(op.Add)
+	if reduce {
+		out.t = ktable.ReduceCtx(g.grouped(op.Store), func(_ context.Context, k K, sofar, v text) (text, error) { return f(keyText(k), sofar, v) }, spec)
+	} else {
+		out.t = ktable.AggregateCtx(g.grouped(op.Store), func() text { return textOf(op.Init) },
+			func(_ context.Context, k K, v, agg text) (text, error) { return f(keyText(k), agg, v) }, spec)
+	}
+	return out
+}
+
+// wi is a windowed stream of a case.
+type wi struct {
+	g       *gr[text]
+	windows stream.TimeWindows
+	sizeMs  int64
+}
+
+func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
+func (g *gr[K]) windowed(w *caseWindow) windower {
+	of, ok := any(g).(*gr[text])
+	if !ok {
+		skip("windows over windowed keys")
+	}
+	switch w.Type {
+	case "tumbling":
+		return &wi{g: of, windows: stream.Tumbling(ms(w.Size)).Grace(ms(w.Grace)), sizeMs: w.Size}
+	case "hopping":
+		return &wi{g: of, windows: stream.Hopping(ms(w.Size), ms(w.Advance)).Grace(ms(w.Grace)), sizeMs: w.Size}
+	}
+	skip("%s windows", w.Type)
+	return nil
+}
+
+func (w *wi) count(in *interpreter, op *caseOp) tabler {
+	spec := window(in, op, w, serde.Int64)
+	return &tb[stream.Windowed[text], int64]{t: ktable.CountWindows(stream.WindowBy(w.g.grouped(op.Store), w.windows), spec),
+		keys: serde.TimeWindowed(w.g.s.keys, w.windows.Size()), values: serde.Int64, keyKind: str, kind: num}
+}
+
+func (w *wi) aggregate(in *interpreter, op *caseOp, reduce bool) tabler {
+	values := serde.Serde[text](textSerde{str})
+	spec := window(in, op, w, values)
+	out := &tb[stream.Windowed[text], text]{keys: serde.TimeWindowed(w.g.s.keys, w.windows.Size()), values: values, keyKind: str, kind: str}
+	f := parseCombiner(op.Add)
+	in2 := stream.WindowBy(w.g.grouped(op.Store), w.windows)
+	if reduce {
+		out.t = ktable.ReduceWindowsCtx(in2, func(_ context.Context, k text, sofar, v text) (text, error) { return f(keyText(k), sofar, v) }, spec)
+	} else {
+		out.t = ktable.AggregateWindowsCtx(in2, func() text { return textOf(op.Init) },
+			func(_ context.Context, k text, v, agg text) (text, error) { return f(keyText(k), agg, v) }, spec)
+	}
+	return out
+}
+
+// window makes the handle of a window store with a case's options, and registers it.
+func window[V any](in *interpreter, op *caseOp, w *wi, values serde.Serde[V]) *statestore.WindowSpec[text, V] {
+	spec := statestore.Window(op.Store, w.g.s.keys, values)
+	if op.Retention != nil {
+		spec = spec.Retain(ms(*op.Retention))
+	}
+	if op.Cache != nil && !*op.Cache {
+		spec = spec.WithoutCache()
+	}
+	if op.Logging != nil && !*op.Logging {
+		spec = spec.WithoutChangelog()
+	}
+	if op.StoreType == "inMemory" || op.StoreType == "" && in.c.Config.StoreType == "inMemory" {
+		spec = spec.InMemory()
+	}
+	in.stores[op.Store] = storeReader{
+		all: func(d *runtimetest.Driver) (out []storeEntry, err error) {
+			for e, err := range runtimetest.Window(d, spec).All() {
+				if err != nil {
+					return nil, err
+				}
+				key := keyText(stream.Windowed[text]{Key: keyText(e.Key), Start: e.Start, End: e.Start + w.sizeMs})
+				out = append(out, storeEntry{Key: key.ptr(), Value: valueText(e.Value).ptr(), TS: &e.Timestamp})
+			}
+			return out, nil
+		},
+		query: func(d *runtimetest.Driver, s *caseStep) (out []storeEntry, err error) {
+			for e, err := range runtimetest.Window(d, spec).FetchRange(textOf(s.Key), *s.From, *s.To+1) {
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, storeEntry{Key: keyText(e.Key).ptr(), Start: &e.Start, Value: valueText(e.Value).ptr(), TS: &e.Timestamp})
+			}
+			return out, nil
+		},
+	}
+	return spec
+}
