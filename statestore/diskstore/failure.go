@@ -18,10 +18,14 @@ func (f *failure) get() error {
 	return nil
 }
 
+// emptyFlush is the text of Pebble's unexported error for a flush that had nothing to write.
+const emptyFlush = "pebble: empty table"
+
 func (f *failure) listener(l *slog.Logger) *pebble.EventListener {
 	return &pebble.EventListener{
 		FlushEnd: func(info pebble.FlushInfo) {
-			if info.Err == nil {
+			// A flush of nothing but deletions that cancel out writes no table; Pebble reports that as an error here, and nowhere else.
+			if info.Err == nil || info.Err.Error() == emptyFlush {
 				f.last.Store(nil)
 				return
 			}
