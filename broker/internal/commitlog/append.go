@@ -37,6 +37,9 @@ func (l *Log) AppendMarker(o MarkerOptions) (AppendInfo, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.marker.FinishMarker(o.Now.UnixMilli(), o.ProducerID, o.ProducerEpoch, m)
+	if l.config().LogAppendTime {
+		b.SetMaxTimestamp(o.Now.UnixMilli(), true)
+	}
 	return l.appendLocked(b, &AppendOptions{LeaderEpoch: o.LeaderEpoch, Origin: Coordinator, Now: o.Now, Verified: VerificationGuard{epochBumped: o.EpochBumped}})
 }
 
