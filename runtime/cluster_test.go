@@ -357,3 +357,16 @@ func seeded(t *testing.T) *rand.Rand {
 	t.Logf("seed %d", seed)
 	return rand.New(rand.NewPCG(seed, 0))
 }
+
+// newUpperCase is another topology over the topics of newWordCount.
+func newUpperCase(t *testing.T, name string) *topology.Topology {
+	t.Helper()
+	b := stream.NewBuilder()
+	lines := stream.NewTopic(name+"-lines", serde.String, serde.String)
+	stream.To(stream.MapValues(stream.From(b, lines), strings.ToUpper), stream.NewTopic(name+"-counts", serde.String, serde.String))
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topo
+}
