@@ -11,13 +11,17 @@ var (
 	// Bytes keeps bytes as they are. A nil slice is null, an empty one is not. Decode copies.
 	Bytes Serde[[]byte] = bytesSerde{}
 	// UUID is the text form of 36 lower-case letters, as Kafka's UUIDSerializer writes it: 123e4567-e89b-12d3-a456-426614174000. Decode takes upper case too.
-	UUID Serde[[16]byte] = uuidSerde{}
+	UUID Serde[[16]byte] = uuidSerde[[16]byte]{}
 )
+
+// UUIDOf is UUID for a type of one's own with the same bytes, such as that of a UUID library.
+func UUIDOf[T ~[16]byte]() Serde[T] { return uuidSerde[T]{} }
 
 type (
 	stringSerde struct{}
 	bytesSerde  struct{}
-	uuidSerde   struct{}
+
+	uuidSerde[T ~[16]byte] struct{}
 )
 
 func (stringSerde) Append(dst []byte, v string) ([]byte, error) { return append(dst, v...), nil }
@@ -33,7 +37,7 @@ const uuidTextLen = 36
 // uuidGroups are the byte ranges of a UUID that its text form separates by hyphens.
 var uuidGroups = [...][2]int{{0, 4}, {4, 6}, {6, 8}, {8, 10}, {10, 16}}
 
-func (uuidSerde) Append(dst []byte, v [16]byte) ([]byte, error) {
+func (uuidSerde[T]) Append(dst []byte, v T) ([]byte, error) {
 	for i, g := range uuidGroups {
 		if i > 0 {
 			dst = append(dst, '-')
@@ -43,8 +47,8 @@ func (uuidSerde) Append(dst []byte, v [16]byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (uuidSerde) Decode(b []byte) ([16]byte, error) {
-	var v [16]byte
+func (uuidSerde[T]) Decode(b []byte) (T, error) {
+	var v, none T
 	if err := checkSize("uuid", b, uuidTextLen); err != nil {
 		return v, err
 	}
@@ -52,13 +56,13 @@ func (uuidSerde) Decode(b []byte) ([16]byte, error) {
 	for i, g := range uuidGroups {
 		if i > 0 {
 			if b[at] != '-' {
-				return [16]byte{}, fmt.Errorf("serde: uuid: %q at byte %d, want a hyphen", b[at], at)
+				return none, fmt.Errorf("serde: uuid: %q at byte %d, want a hyphen", b[at], at)
 			}
 			at++
 		}
 		n := 2 * (g[1] - g[0])
 		if _, err := hex.Decode(v[g[0]:g[1]], b[at:at+n]); err != nil {
-			return [16]byte{}, fmt.Errorf("serde: uuid: digits at byte %d: %w", at, err)
+			return none, fmt.Errorf("serde: uuid: digits at byte %d: %w", at, err)
 		}
 		at += n
 	}
