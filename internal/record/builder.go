@@ -230,3 +230,24 @@ func putHeaders(buf []byte, i int, headers []Header) {
 		i = putBytes(buf, i, h.Value)
 	}
 }
+
+// FinishAs completes a batch that takes the place of src in a log: its offsets (the last one stays, whatever was left out), leader epoch,
+// producer and codec. The attributes may differ in [HasDeleteHorizon]. A batch without records keeps src's timestamps.
+func (b *Builder) FinishAs(src Batch, attrs Attributes) Batch {
+	codec := src.Attributes().Codec()
+	if b.count == 0 {
+		b.start()
+		b.maxTime = src.MaxTimestamp()
+		if !b.fixed {
+			b.baseTime = src.BaseTimestamp()
+		}
+	}
+	if attrs.IsLogAppendTime() {
+		b.maxTime = src.MaxTimestamp()
+	}
+	b.last = src.LastOffsetDelta()
+	out := b.Finish(src.Producer(), attrs, codec)
+	out.SetBaseOffset(src.BaseOffset())
+	out.SetLeaderEpoch(src.LeaderEpoch())
+	return out
+}

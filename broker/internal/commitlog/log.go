@@ -24,7 +24,8 @@ type Log struct {
 
 	cfg atomic.Pointer[Config]
 
-	cleanMu sync.Mutex // held over a cleaning, and by whoever must not meet one
+	cleanMu    sync.Mutex   // held over a cleaning, and by whoever must not meet one
+	cleanStops atomic.Int32 // how many wait for a cleaning to stop
 	flushMu sync.Mutex // held over a flush, and by whoever moves the end back
 
 	// What readers see. Changed under mu, in this order for an append: a segment's size, then end.
@@ -289,9 +290,16 @@ func (l *Log) Roll(now time.Time) error {
 	return l.roll(now)
 }
 
+// stopCleaning takes cleanMu; a cleaning that holds it gives up.
+func (l *Log) stopCleaning() {
+	l.cleanStops.Add(1)
+	defer l.cleanStops.Add(-1)
+	l.cleanMu.Lock()
+}
+
 // Close flushes the log and writes what a clean opening needs. Later calls return [ErrClosed]. It may be called again.
 func (l *Log) Close() error {
-	l.cleanMu.Lock()
+	l.stopCleaning()
 	defer l.cleanMu.Unlock()
 	err := l.Flush(l.End())
 	l.flushMu.Lock()
@@ -321,7 +329,7 @@ func (l *Log) shut() error {
 
 // Remove closes the log without a flush and deletes its directory.
 func (l *Log) Remove() error {
-	l.cleanMu.Lock()
+	l.stopCleaning()
 	defer l.cleanMu.Unlock()
 	l.flushMu.Lock()
 	defer l.flushMu.Unlock()

@@ -42,7 +42,7 @@ func (l *Log) recoverSegment(segs []*segment, i int, flushed Offset, all bool) (
 	if i+1 == len(segs) || segs[i+1].base == idx.next {
 		return false, nil
 	}
-	if segs[i+1].base > idx.next && l.gapIsCompaction(s, segs[i+1].base) {
+	if segs[i+1].base > idx.next && l.gapIsCompaction(s) {
 		return false, nil
 	}
 	if idx.next < flushed || segs[i+1].base < idx.next {
@@ -131,16 +131,9 @@ func (l *Log) indexMatches(s *segment) bool {
 	return ok
 }
 
-// gapIsCompaction tells whether the offsets between the end of s and next were compacted away. Our cleaner writes the span of a segment into
-// its index; of a segment from Kafka nobody can tell, and nothing is thrown away for a doubt.
-func (l *Log) gapIsCompaction(s *segment, next Offset) bool {
-	cfg := l.config()
-	idx := newIndex(s.base, int64(cfg.IndexInterval), cfg.indexEntries())
-	if _, ok := readIndexFiles(l.fs, l.dir, &idx, s.size.Load()); ok {
-		return idx.next == next
-	}
-	return cfg.Compact && l.fromKafka(s)
-}
+// gapIsCompaction tells whether the offsets between the end of s and the next segment were compacted away. Our cleaner leaves no such gap; of
+// a segment from Kafka nobody can tell, and nothing is thrown away for a doubt.
+func (l *Log) gapIsCompaction(s *segment) bool { return l.config().Compact && l.fromKafka(s) }
 
 // fromKafka tells whether Kafka wrote a segment's time index: entries without our trailer.
 func (l *Log) fromKafka(s *segment) bool {

@@ -14,7 +14,7 @@ import (
 // The owner of the directory must have lowered the recovery point in its checkpoint to `to` before: what is appended in place of the cut part
 // is not flushed.
 func (l *Log) Truncate(to Offset) (Offset, error) {
-	l.cleanMu.Lock()
+	l.stopCleaning()
 	defer l.cleanMu.Unlock()
 	l.flushMu.Lock()
 	defer l.flushMu.Unlock()
@@ -131,7 +131,7 @@ func (l *Log) dropSnapshotsAbove(end Offset) error {
 // Reset removes everything and lets the log begin anew, empty, at start. A follower does so when its leader no longer has what would follow
 // the follower's end. The reset is durable when Reset returns.
 func (l *Log) Reset(start Offset) error {
-	l.cleanMu.Lock()
+	l.stopCleaning()
 	defer l.cleanMu.Unlock()
 	l.flushMu.Lock()
 	defer l.flushMu.Unlock()
