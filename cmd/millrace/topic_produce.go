@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -21,6 +22,7 @@ type produceOptions struct {
 	partition   int32
 	compression string
 	tombstone   bool
+	create      bool
 }
 
 func topicProduce(g *globals) *cobra.Command {
@@ -42,6 +44,7 @@ The format has verbs: %k key, %v value, %p partition, %d time in milliseconds, a
 	cmd.Flags().Int32VarP(&o.partition, "partition", "p", -1, "partition of all records; -1 chooses by the key, as Kafka's clients do")
 	cmd.Flags().StringVarP(&o.compression, "compression", "z", "none", "none, gzip, snappy, lz4 or zstd")
 	cmd.Flags().BoolVarP(&o.tombstone, "tombstone", "Z", false, "an empty value is null, which deletes the key from a compacted topic")
+	cmd.Flags().BoolVar(&o.create, "create", false, "make the topic first when it does not exist, with the broker's defaults")
 	return cmd
 }
 
@@ -66,7 +69,7 @@ func (g *globals) produce(cmd *cobra.Command, o produceOptions, topic string) er
 		}
 		headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
 	}
-	opts := []kgo.Opt{kgo.ProducerBatchCompression(codec), kgo.RecordDeliveryTimeout(adminTimeout), kgo.AllowAutoTopicCreation()}
+	opts := []kgo.Opt{kgo.ProducerBatchCompression(codec), kgo.RecordDeliveryTimeout(adminTimeout)}
 	if o.partition >= 0 || strings.Contains(o.format, "%p") {
 		opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	}
@@ -75,7 +78,13 @@ func (g *globals) produce(cmd *cobra.Command, o produceOptions, topic string) er
 		return err
 	}
 	defer cl.Close()
-	if _, err := existing(cmd.Context(), kadm.NewClient(cl), []string{topic}); err != nil {
+	adm := kadm.NewClient(cl)
+	if o.create {
+		if _, err := adm.CreateTopic(cmd.Context(), -1, -1, nil, topic); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			return explain(fmt.Sprintf("create topic %q", topic), err, "")
+		}
+	}
+	if _, err := existing(cmd.Context(), adm, []string{topic}); err != nil {
 		return err
 	}
 	p := &producing{g: g, out: cmd.OutOrStdout(), topic: topic}

@@ -14,16 +14,14 @@ import (
 type bar struct {
 	out    io.Writer // nil: no terminal
 	width  func() int
-	start  time.Time
-	begin  int64 // words counted when the bar began
-	before bool  // something is drawn
+	before bool // something is drawn
 }
 
 // barInterval is fast enough to look alive and slow enough to cost nothing.
 const barInterval = 200 * time.Millisecond
 
-func newBar(f *os.File, begin int64) *bar {
-	b := &bar{start: time.Now(), begin: begin}
+func newBar(f *os.File) *bar {
+	b := &bar{}
 	if fd := int(f.Fd()); term.IsTerminal(fd) {
 		b.out = f
 		b.width = func() int {
@@ -36,13 +34,13 @@ func newBar(f *os.File, begin int64) *bar {
 	return b
 }
 
-// draw shows counted of total words; a total of 0 is unknown.
-func (b *bar) draw(counted, total int64, now time.Time) {
+// draw shows counted of total words; fresh of them were counted in elapsed. A total of 0 is unknown.
+func (b *bar) draw(counted, fresh, total int64, elapsed time.Duration) {
 	if b.out == nil {
 		return
 	}
 	b.before = true
-	fmt.Fprintf(b.out, "\r\x1b[K%s", barLine(counted, total, counted-b.begin, now.Sub(b.start), b.width()-1))
+	fmt.Fprintf(b.out, "\r\x1b[K%s", barLine(counted, total, fresh, elapsed, b.width()-1))
 }
 
 // clear removes the line, so that other text can be printed.

@@ -41,8 +41,8 @@ func TestBarIsSilentWithoutATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	b := newBar(f, 0)
-	b.draw(1, 2, time.Now())
+	b := newBar(f)
+	b.draw(1, 1, 2, time.Second)
 	b.clear()
 	if info, _ := f.Stat(); info.Size() != 0 {
 		t.Errorf("wrote %d bytes to a file", info.Size())

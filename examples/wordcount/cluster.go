@@ -108,6 +108,9 @@ func (c *cluster) ensure(ctx context.Context, specs ...topicSpec) (map[string]in
 // recordOverhead is what a batch and a record in it need besides the value, rounded up generously: 61 bytes of batch header, 7 varints, no key.
 const recordOverhead = 128
 
+// maxLine bounds a line whatever a topic allows: 64 MiB, since a line is in memory as a whole.
+const maxLine = 64 << 20
+
 // maxRecord returns how many bytes the value of one record of a topic may have.
 func (c *cluster) maxRecord(ctx context.Context, topic string) (int, error) {
 	cl, err := c.client()
@@ -131,7 +134,7 @@ func (c *cluster) maxRecord(ctx context.Context, topic string) (int, error) {
 			if _, err := fmt.Sscan(config.MaybeValue(), &n); err != nil {
 				return 0, fmt.Errorf("topic %s: max.message.bytes %q is no number", topic, config.MaybeValue())
 			}
-			return max(n-recordOverhead, 0), nil
+			return min(max(n-recordOverhead, 0), maxLine), nil
 		}
 	}
 	return 0, fmt.Errorf("topic %s: the broker does not tell its max.message.bytes", topic)

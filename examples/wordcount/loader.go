@@ -25,7 +25,6 @@ type loader struct {
 	inputID  string
 	limit    int // bytes of a line
 	tally    *tally
-	loaded   func(lines int64) // called after each commit; from the goroutine of run
 	notice   func(string)
 	client   *kgo.Client
 	progress progress // as last read or committed
@@ -61,7 +60,7 @@ func (l *loader) run(ctx context.Context, in *input) error {
 	defer func() { l.client.Close() }()
 	if p := l.progress; p.Input != "" && p.Input != l.inputID {
 		return fmt.Errorf("the topic %s was loaded with another input (another list of files, or their sizes changed): name the same files again, "+
-			"or start afresh with another --data directory, or delete the topics %s, %s and %s", l.topic, l.topic, l.progressTopic(), countsTopic)
+			"or start afresh with another --data directory, or delete the topics %s, %s and %s", l.topic, l.topic, l.progressTopic(), wordCounts.Name())
 	}
 	batch := make([]string, 0, batchLines)
 	var base int64 // number of the batch's first line
@@ -71,7 +70,6 @@ func (l *loader) run(ctx context.Context, in *input) error {
 		}
 		base += int64(len(batch))
 		batch = batch[:0]
-		l.loaded(base)
 		return nil
 	}
 	err := in.eachLine(ctx, l.limit, func(line string) error {
@@ -141,7 +139,7 @@ func (l *loader) open(ctx context.Context) error {
 		kgo.TransactionalID(l.transactionalID()),
 		kgo.TransactionTimeout(deliveryTimeout),
 		kgo.RecordDeliveryTimeout(deliveryTimeout),
-		kgo.ProducerBatchMaxBytes(int32(min(l.limit+recordOverhead, maxBatch))),
+		kgo.ProducerBatchMaxBytes(int32(l.limit+recordOverhead)),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.MaxBufferedRecords(batchLines+1),
 	)
@@ -159,9 +157,6 @@ func (l *loader) open(ctx context.Context) error {
 	}
 	return nil
 }
-
-// maxBatch bounds a batch where a topic allows larger ones: 1 MiB.
-const maxBatch = 1 << 20
 
 // commit writes lines and the progress behind them in one transaction.
 func (l *loader) commit(ctx context.Context, lines []string, next progress) error {

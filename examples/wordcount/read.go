@@ -12,6 +12,17 @@ import (
 // readTimeout is how long a read waits for the next records of a topic that has some.
 const readTimeout = 30 * time.Second
 
+// readCounts returns the last committed count of every word.
+func readCounts(ctx context.Context, c *cluster) (map[string]int64, error) {
+	counts := map[string]int64{}
+	err := readTopic(ctx, c, wordCounts.Name(), func(r *kgo.Record) error {
+		n, err := wordCounts.ValueSerde().Decode(r.Value)
+		counts[string(r.Key)] = n
+		return err
+	})
+	return counts, err
+}
+
 // readTopic calls fn with every committed record of a topic, partition by partition in order, as far as it goes now.
 func readTopic(ctx context.Context, c *cluster, topic string, fn func(*kgo.Record) error) error {
 	cl, err := c.client(kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxPartitionBytes(4<<20))
