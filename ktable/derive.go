@@ -46,7 +46,6 @@ func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d deriva
 		out.stores, out.lookup = []string{store[0].StoreName()}, keyValueLookup[K, W](store[0].StoreName())
 		return out
 	}
-	g.Connect(n, t.stores...)
 	out.stores = t.stores
 	if t.lookup == nil {
 		return out

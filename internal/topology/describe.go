@@ -23,7 +23,7 @@ func (t *Topology) String() string {
 		})
 		for _, n := range nodes {
 			b.WriteString("    ")
-			n.describe(&b, size)
+			n.describe(&b)
 			b.WriteByte('\n')
 		}
 		b.WriteByte('\n')
@@ -44,14 +44,14 @@ func weight(n *Node, memo map[*Node]int) int {
 	return w
 }
 
-func (n *Node) describe(b *strings.Builder, size map[*Node]int) {
+func (n *Node) describe(b *strings.Builder) {
 	switch n.kind {
 	case sourceNode:
 		names := make([]string, len(n.source.Topics))
 		for i, ref := range n.source.Topics {
 			names[i] = ref.display()
 		}
-		fmt.Fprintf(b, "Source: %s (topics: [%s])\n      --> %s", n.name, strings.Join(names, ", "), neighbours(n.children, size))
+		fmt.Fprintf(b, "Source: %s (topics: [%s])\n      --> %s", n.name, strings.Join(names, ", "), neighbours(n.children))
 	case processorNode:
 		names := make([]string, len(n.stores))
 		for i, u := range n.stores {
@@ -59,28 +59,25 @@ func (n *Node) describe(b *strings.Builder, size map[*Node]int) {
 		}
 		slices.Sort(names)
 		fmt.Fprintf(b, "Processor: %s (stores: [%s])\n      --> %s\n      <-- %s", n.name, strings.Join(names, ", "),
-			neighbours(n.children, size), neighbours(n.parents, size))
+			neighbours(n.children), neighbours(n.parents))
 	case sinkNode:
-		fmt.Fprintf(b, "Sink: %s (topic: %s)\n      <-- %s", n.name, n.sink.display(), neighbours(n.parents, size))
+		fmt.Fprintf(b, "Sink: %s (topic: %s)\n      <-- %s", n.name, n.sink.display(), neighbours(n.parents))
 	}
 }
 
 // display is the topic's name without the application's id, which a topology does not know.
 func (t TopicRef) display() string { return t.Name }
 
-func neighbours(nodes []*Node, size map[*Node]int) string {
+func neighbours(nodes []*Node) string {
 	if len(nodes) == 0 {
 		return "none"
 	}
-	sorted := slices.Clone(nodes)
-	slices.SortFunc(sorted, func(x, y *Node) int {
-		return cmp.Or(cmp.Compare(weight(y, size), weight(x, size)), cmp.Compare(x.name, y.name))
-	})
-	names := make([]string, len(sorted))
-	for i, n := range sorted {
+	names := make([]string, len(nodes))
+	for i, n := range nodes {
 		names[i] = n.name
 	}
-	return strings.Join(names, ", ")
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
 }
 
 // computeFingerprint hashes the description and what it does not show: how internal topics are kept.
