@@ -65,7 +65,7 @@ func (d *Decompressor) Decompress(codec Codec, src []byte) ([]byte, error) {
 	case errors.Is(err, ErrTooLarge):
 		return nil, fmt.Errorf("%w of %d bytes", ErrTooLarge, d.max)
 	default:
-		return nil, fmt.Errorf("%w: %s: %v", ErrCorrupt, codec, err)
+		return nil, fmt.Errorf("%w: %w: %s: %v", ErrCorrupt, ErrDecompress, codec, err)
 	}
 }
 

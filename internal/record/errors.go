@@ -16,6 +16,8 @@ var (
 	ErrInvalidTimestamp = errors.New("record: timestamp out of range")
 	// ErrTooLarge: the records take more room, once decompressed, than the caller allows.
 	ErrTooLarge = errors.New("record: decompressed records exceed the limit")
+	// ErrDecompress: the records do not decompress. It comes with ErrCorrupt.
+	ErrDecompress = errors.New("record: records do not decompress")
 	// ErrUnknownCodec: the attributes name a codec that does not exist.
 	ErrUnknownCodec = errors.New("record: unknown compression codec")
 )

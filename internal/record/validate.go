@@ -2,7 +2,6 @@ package record
 
 import (
 	"fmt"
-	"math"
 )
 
 // Rules are what a topic asks of a client's batch, beyond the format.
@@ -83,7 +82,7 @@ func (b Batch) CheckRecords(d *Decompressor, rules Rules) (maxTimestamp int64, e
 		return NoTimestamp, err
 	}
 	var faults FaultsError
-	maxTimestamp = math.MinInt64
+	maxTimestamp = NoTimestamp
 	var r Record
 	for i := 0; it.Next(&r); i++ {
 		if int(r.OffsetDelta) != i {

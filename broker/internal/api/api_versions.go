@@ -53,13 +53,12 @@ func handleApiVersions(_ context.Context, n *Node, r *Request) (kmsg.Response, e
 	return resp, nil
 }
 
-// validSoftware holds a client's name or version against KIP-511: letters and digits, with dots and dashes inside. Kafka's own pattern is looser about
-// a version of a single dash, and so are we.
+// validSoftware holds a client's name or version against KIP-511: letters and digits, with dots and dashes inside.
 func validSoftware(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !letter && c != '.' && c != '-' {
+		if inside := i > 0 && i < len(s)-1; !letter && (!inside || c != '.' && c != '-') {
 			return false
 		}
 	}

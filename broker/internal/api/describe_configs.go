@@ -28,17 +28,9 @@ func handleDescribeConfigs(_ context.Context, n *Node, r *Request) (kmsg.Respons
 			out.ErrorMessage = &empty
 		}
 		out.Configs = configs
-		if CodeOf(err) == kerr.InvalidRequest && !knownResource(asked.ResourceType) {
-			out.ResourceType = kmsg.ConfigResourceTypeUnknown
-		}
 		resp.Resources = append(resp.Resources, out)
 	}
 	return resp, nil
-}
-
-func knownResource(t kmsg.ConfigResourceType) bool {
-	return t == kmsg.ConfigResourceTypeTopic || t == kmsg.ConfigResourceTypeBroker ||
-		t == kmsg.ConfigResourceTypeBrokerLogger || t == kmsg.ConfigResourceType(controller.ResourceGroup)
 }
 
 type describer struct {
@@ -84,6 +76,8 @@ func (d *describer) topic(name string, wanted func(string) bool) ([]kmsg.Describ
 		value := settings.TopicValue(d.broker, topic.Configs, def.Name).String()
 		out = append(out, d.config(def, &value, layers, false))
 	}
+	// What is inherited goes before what the topic sets itself, so that a list read from a terminal ends with the changes.
+	slices.SortStableFunc(out, func(a, b kmsg.DescribeConfigsResponseResourceConfig) int { return int(b.Source) - int(a.Source) })
 	return out, nil
 }
 

@@ -39,10 +39,11 @@ var errorTable = []errorRow{
 	{commitlog.ErrCorrupt, kerr.KafkaStorageError},
 	{commitlog.ErrClosed, kerr.NotLeaderForPartition},
 
+	{record.ErrDecompress, kerr.UnknownServerError}, // as Kafka; the row goes before those of errors that come with it
 	{record.ErrInvalidTimestamp, kerr.InvalidTimestamp},
 	{record.ErrInvalid, kerr.InvalidRecord},
 	{record.ErrOldFormat, kerr.InvalidRecord},
-	{record.ErrUnknownCodec, kerr.UnsupportedCompressionType},
+	{record.ErrUnknownCodec, kerr.UnknownServerError},
 	{record.ErrTooLarge, kerr.MessageTooLarge},
 	{record.ErrShort, kerr.CorruptMessage},
 	{record.ErrCorrupt, kerr.CorruptMessage},

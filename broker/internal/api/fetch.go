@@ -178,25 +178,34 @@ func (f *fetch) answer() *kmsg.FetchResponse {
 		resp.SessionID = f.plan.session.id
 		f.served = map[*fetchPart]bool{}
 	}
-	for i, p := range f.plan.parts {
-		got := &f.found[i]
-		out := f.partition(p, got)
-		if !f.plan.full && !p.isNews(&out) {
-			continue
+	// Partitions that do not exist go last, as Kafka has them.
+	for _, known := range []bool{true, false} {
+		for i, p := range f.plan.parts {
+			if got := &f.found[i]; got.known == known {
+				f.add(resp, p, got)
+			}
 		}
-		p.remember(&out)
-		if got.end > got.from && f.served != nil {
-			f.served[p] = true
-		}
-		f.hintLeader(resp, p, got, &out)
-		last := len(resp.Topics) - 1
-		if last < 0 || resp.Topics[last].Topic != p.topic || resp.Topics[last].TopicID != p.id {
-			resp.Topics = append(resp.Topics, kmsg.FetchResponseTopic{Topic: p.topic, TopicID: p.id})
-			last++
-		}
-		resp.Topics[last].Partitions = append(resp.Topics[last].Partitions, out)
 	}
 	return resp
+}
+
+// add puts a partition into the response, unless the client has nothing to learn of it.
+func (f *fetch) add(resp *kmsg.FetchResponse, p *fetchPart, got *fetched) {
+	out := f.partition(p, got)
+	if !f.plan.full && !p.isNews(&out) {
+		return
+	}
+	p.remember(&out)
+	if got.end > got.from && f.served != nil {
+		f.served[p] = true
+	}
+	f.hintLeader(resp, p, got, &out)
+	last := len(resp.Topics) - 1
+	if last < 0 || resp.Topics[last].Topic != p.topic || resp.Topics[last].TopicID != p.id {
+		resp.Topics = append(resp.Topics, kmsg.FetchResponseTopic{Topic: p.topic, TopicID: p.id})
+		last++
+	}
+	resp.Topics[last].Partitions = append(resp.Topics[last].Partitions, out)
 }
 
 func (f *fetch) partition(p *fetchPart, got *fetched) kmsg.FetchResponseTopicPartition {

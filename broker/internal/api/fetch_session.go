@@ -32,18 +32,32 @@ const sessionIdle = 2 * time.Minute
 // maxSessionPartitions bounds what one session remembers; a request for more goes without a session.
 const maxSessionPartitions = 100_000
 
+// sessionShards is the number of parts that the cache consists of, each with its own lock and its share of the slots. As in Kafka, a cache of fewer
+// slots than parts holds nothing.
+const sessionShards = 8
+
 // FetchSessions is the broker's cache of fetch sessions. It is safe for concurrent use.
 type FetchSessions struct {
-	slots func() int
+	slots  func() int
+	shards [sessionShards]sessionShard
+}
 
+type sessionShard struct {
 	mu       sync.Mutex
 	sessions map[int32]*fetchSession // guarded by mu
 }
 
 // NewFetchSessions returns an empty cache with as many slots as the function says.
 func NewFetchSessions(slots func() int) *FetchSessions {
-	return &FetchSessions{slots: slots, sessions: map[int32]*fetchSession{}}
+	s := &FetchSessions{slots: slots}
+	for i := range s.shards {
+		s.shards[i].sessions = map[int32]*fetchSession{}
+	}
+	return s
 }
+
+// shard returns where a session is kept.
+func (s *FetchSessions) shard(id int32) *sessionShard { return &s.shards[uint32(id)%sessionShards] }
 
 // fetchSession is what one client fetches. Its fields but the last are used by the one request that holds it.
 type fetchSession struct {
@@ -54,7 +68,7 @@ type fetchSession struct {
 	parts []*fetchPart
 	index map[fetchKey]*fetchPart
 
-	used time.Time // guarded by FetchSessions.mu
+	used time.Time // guarded by the shard's mu
 }
 
 // fetchKey names a partition in a session.
@@ -104,12 +118,13 @@ func (s *FetchSessions) begin(req *kmsg.FetchRequest, now time.Time) (*fetchPlan
 }
 
 func (s *FetchSessions) resume(req *kmsg.FetchRequest, now time.Time) (*fetchPlan, error) {
-	s.mu.Lock()
-	session := s.sessions[req.SessionID]
+	shard := s.shard(req.SessionID)
+	shard.mu.Lock()
+	session := shard.sessions[req.SessionID]
 	if session != nil {
 		session.used = now
 	}
-	s.mu.Unlock()
+	shard.mu.Unlock()
 	if session == nil {
 		return nil, kerr.FetchSessionIDNotFound
 	}
@@ -169,21 +184,26 @@ func (s *FetchSessions) open(req *kmsg.FetchRequest, parts []*fetchPart, now tim
 	for _, p := range parts {
 		session.index[p.fetchKey] = p
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.sessions) >= s.slots() && !s.evict(now) {
+	return s.put(session, now)
+}
+
+// put gives a session an id and a slot, and the caller the session's lock; nil when every slot of its shard is taken.
+func (s *FetchSessions) put(session *fetchSession, now time.Time) *fetchSession {
+	id := 1 + rand.Int32N(math.MaxInt32)
+	shard := s.shard(id)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if shard.sessions[id] != nil || len(shard.sessions) >= s.slots()/sessionShards && !shard.evict(now) {
 		return nil
 	}
-	for session.id == 0 || s.sessions[session.id] != nil {
-		session.id = rand.Int32N(math.MaxInt32)
-	}
-	s.sessions[session.id] = session
+	session.id = id
+	shard.sessions[id] = session
 	session.mu.Lock()
 	return session
 }
 
-// evict removes the session that was idle longest, if that was long enough. s.mu is held.
-func (s *FetchSessions) evict(now time.Time) bool {
+// evict removes the session that was idle longest, if that was long enough. mu is held.
+func (s *sessionShard) evict(now time.Time) bool {
 	var oldest *fetchSession
 	for _, session := range s.sessions {
 		if oldest == nil || session.used.Before(oldest.used) {
@@ -198,9 +218,10 @@ func (s *FetchSessions) evict(now time.Time) bool {
 }
 
 func (s *FetchSessions) drop(id int32) {
-	s.mu.Lock()
-	delete(s.sessions, id)
-	s.mu.Unlock()
+	shard := s.shard(id)
+	shard.mu.Lock()
+	delete(shard.sessions, id)
+	shard.mu.Unlock()
 }
 
 // newParts lists the partitions of a request; of one named twice the last naming counts.

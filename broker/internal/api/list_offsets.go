@@ -29,14 +29,20 @@ func handleListOffsets(_ context.Context, n *Node, r *Request) (kmsg.Response, e
 	req := r.Body.(*kmsg.ListOffsetsRequest)
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
 	twice := repeatedPartitions(req)
+	answered := map[partitionName]bool{}
 	for _, t := range req.Topics {
 		out := kmsg.NewListOffsetsResponseTopic()
 		out.Topic = t.Topic
 		for _, p := range t.Partitions {
 			res := kmsg.NewListOffsetsResponseTopicPartition()
 			res.Partition = p.Partition
+			name := partitionName{t.Topic, p.Partition}
+			if answered[name] {
+				continue
+			}
+			answered[name] = true
 			err := error(kerr.InvalidRequest)
-			if !twice[partitionName{t.Topic, p.Partition}] {
+			if !twice[name] {
 				err = n.lookUpOffset(req, t.Topic, p, &res)
 			}
 			if err != nil {

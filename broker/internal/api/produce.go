@@ -158,7 +158,15 @@ func (p *produce) checkOne(w *write) (err error) {
 			return err
 		}
 	}
-	return checkBatch(w.records, p.req.Version)
+	if err := checkBatch(w.records, p.req.Version); err != nil {
+		return err
+	}
+	batch := record.Batch(w.records)
+	if n := batch.Count(); n <= 0 || n-1 != int(batch.LastOffsetDelta()) {
+		w.logKnown = true
+		return fmt.Errorf("%w: batch says %d records, its last offset delta is %d", record.ErrInvalid, n, batch.LastOffsetDelta())
+	}
+	return nil
 }
 
 // checkBatch makes sure that there is exactly one whole batch of the current format.

@@ -68,7 +68,7 @@ func Open(cfg Config) (*Local, error) {
 	var records []controller.Record
 	if im == nil {
 		im = controller.Empty()
-		records = append(records, &controller.ClusterCreated{ClusterID: newClusterID()})
+		records = append(records, &controller.ClusterCreated{ClusterID: newClusterID()}, minISRForAll(cfg.Settings))
 	}
 	for name, level := range cfg.Features {
 		if im.Feature(name) != level {
@@ -84,6 +84,16 @@ func Open(cfg Config) (*Local, error) {
 	}
 	l.publish(im)
 	return l, nil
+}
+
+// minISRForAll fixes the cluster's min.insync.replicas at its creation: brokers must agree on when a record is committed, so that their own settings do
+// not count any more (KIP-966).
+func minISRForAll(b *settings.Broker) *controller.ConfigsSet {
+	const name = "min.insync.replicas"
+	return &controller.ConfigsSet{
+		Resource: controller.Resource{Type: controller.ResourceBroker},
+		Configs:  map[string]string{name: b.String(name)},
+	}
 }
 
 func newClusterID() string {
