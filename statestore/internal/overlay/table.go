@@ -52,7 +52,7 @@ const (
 	present     flags = 1 << iota // the key has a value; without it the entry says that there is none
 	staged                        // changed since the last Commit
 	pendingFlag                   // changed since the last TakePending
-	used                          // touched since the last sweep
+	used                          // touched since it came, or since the last sweep
 	ordered                       // belongs to the index
 )
 
@@ -193,7 +193,6 @@ func (t *Table) Fill(key, value []byte, has bool) {
 		t.setValue(e, value)
 		e.flags |= present
 	}
-	e.flags |= used
 	t.cleanBytes += e.bytes()
 	if t.cleanBytes > t.cleanLimit && t.walks == 0 {
 		t.rebuild(t.cleanLimit / 2)
@@ -224,7 +223,10 @@ func (t *Table) change(key, value []byte, has flags) {
 		t.markPending(i, e, isNew)
 	}
 	t.setValue(e, value)
-	e.flags = e.flags&^present | has | used
+	e.flags = e.flags&^present | has
+	if !isNew {
+		e.flags |= used
+	}
 	if e.flags&staged == 0 {
 		e.flags |= staged
 		t.staged = append(t.staged, i)
@@ -278,37 +280,53 @@ func (t *Table) Discard() {
 	t.epoch++
 }
 
-// rebuild copies the table without its garbage, keeping all staged entries and the clean ones that were touched since the sweep before, the newest first, up to
-// keep bytes.
+// rebuild copies the table without its garbage. It keeps all staged entries, and of the clean ones up to keep bytes: first those that were touched again since they
+// came or since the sweep before, then the others, the newest first.
 func (t *Table) rebuild(keep int) {
 	old := *t
 	t.arena = arena{}
 	t.slots, t.entries, t.pending = nil, nil, nil
-	t.staged = make([]uint32, 0, len(old.staged))
+	t.staged = make([]uint32, len(old.staged))
 	t.last, t.first, t.latest = none, none, none
 	t.stagedBytes, t.cleanBytes, t.oldBytes = 0, 0, 0
+	t.index.reset()
+	t.epoch++
 
-	moved := make([]uint32, len(old.entries)) // old index -> new index
-	for i := range moved {
-		moved[i] = none
-	}
-	for _, i := range old.staged {
-		moved[i] = t.adopt(&old, i)
-		t.staged = append(t.staged, moved[i])
-	}
-	for i := len(old.entries) - 1; i >= 0; i-- {
-		e := &old.entries[i]
-		switch {
-		case e.flags&staged != 0:
-		case e.flags&used != 0 && t.cleanBytes+e.bytes() <= keep:
+	moved := old.choose(keep)
+	for i := range old.entries {
+		if moved[i] != none {
 			moved[i] = t.adopt(&old, uint32(i))
-		case e.flags&ordered != 0 && t.evicted != nil:
+			continue
+		}
+		if e := &old.entries[i]; e.flags&ordered != 0 && t.evicted != nil {
 			t.evicted(old.keyOf(e))
 		}
 	}
+	for n, i := range old.staged {
+		t.staged[n] = moved[i]
+	}
 	t.movePending(&old, moved)
-	t.index.reset()
-	t.epoch++
+}
+
+// choose returns something other than none for each entry that a rebuild keeps.
+func (t *Table) choose(keep int) []uint32 {
+	chosen := make([]uint32, len(t.entries))
+	for i := range chosen {
+		chosen[i] = none
+		if t.entries[i].flags&staged != 0 {
+			chosen[i] = 0
+		}
+	}
+	for _, class := range []flags{used, 0} {
+		for i := len(t.entries) - 1; i >= 0; i-- {
+			e := &t.entries[i]
+			if e.flags&(staged|used) == class && e.bytes() <= keep {
+				keep -= e.bytes()
+				chosen[i] = 0
+			}
+		}
+	}
+	return chosen
 }
 
 // adopt copies one entry of another table whose keys this one does not have.

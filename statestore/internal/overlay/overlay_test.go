@@ -1,0 +1,366 @@
+package overlay
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// model is what a table should know.
+type model struct {
+	staged map[string]string // "" is a deletion
+	engine map[string]string // what is committed
+}
+
+func randomSource(t *testing.T) *rand.Rand {
+	s := uint64(time.Now().UnixNano())
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("seed %d", s)
+		}
+	})
+	return rand.New(rand.NewPCG(s, 1))
+}
+
+func TestTableEqualsModel(t *testing.T) {
+	r := randomSource(t)
+	for _, limit := range []int{0, 2000, 1 << 20} {
+		for _, keepOrder := range []bool{false, true} {
+			t.Run(fmt.Sprintf("limit=%d,keepOrder=%v", limit, keepOrder), func(t *testing.T) { runModel(t, r, limit, keepOrder) })
+		}
+	}
+}
+
+func runModel(t *testing.T, r *rand.Rand, limit int, keepOrder bool) {
+	table := New(limit)
+	evicted := make(map[string]bool) // since when they were not put again
+	if keepOrder {
+		table.KeepOrder(func(key []byte) { evicted[string(key)] = true })
+	}
+	m := model{make(map[string]string), make(map[string]string)}
+	known := make(map[string]bool) // put at some time: with keepOrder a scan sees them unless evicted
+	for range 20_000 {
+		key := fmt.Sprintf("%s%d", strings.Repeat("long ", r.IntN(3)), r.IntN(300))
+		switch x := r.IntN(100); {
+		case x < 30:
+			v := strings.Repeat("v", 1+r.IntN(60))
+			table.Put([]byte(key), []byte(v))
+			m.staged[key], known[key] = v, true
+			delete(evicted, key)
+		case x < 40:
+			table.Delete([]byte(key), nil)
+			m.staged[key], known[key] = "", true
+			delete(evicted, key)
+		case x < 90:
+			want, isStaged := m.staged[key]
+			if !isStaged {
+				want = m.engine[key]
+			}
+			v, has, ok := table.Get([]byte(key))
+			if !ok {
+				if isStaged {
+					t.Fatalf("the table does not know the staged key %q", key)
+				}
+				table.Fill([]byte(key), []byte(want), want != "")
+				continue
+			}
+			if string(v) != want && has || has != (want != "") {
+				t.Fatalf("get of %q: %q, %v, want %q", key, v, has, want)
+			}
+		case x < 97:
+			checkScan(t, r, table, &m, keepOrder, known, evicted)
+		case x < 99:
+			if got, want := sorted(table), slices.Sorted(maps.Keys(m.staged)); !slices.Equal(got, want) {
+				t.Fatalf("staged keys %q, want %q", got, want)
+			}
+			table.Commit()
+			for k, v := range m.staged {
+				if v == "" {
+					delete(m.engine, k)
+				} else {
+					m.engine[k] = v
+				}
+			}
+			clear(m.staged)
+			if table.CleanBytes() > limit || table.StagedBytes() != 0 {
+				t.Fatalf("after a commit %d clean bytes of %d, %d staged", table.CleanBytes(), limit, table.StagedBytes())
+			}
+		case r.IntN(10) == 0:
+			table.Discard()
+			clear(m.staged)
+			clear(known)
+			clear(evicted)
+		}
+	}
+}
+
+func sorted(t *Table) (keys []string) {
+	for _, i := range t.Sorted() {
+		key, _, _ := t.EntryAt(i)
+		keys = append(keys, string(key))
+	}
+	return keys
+}
+
+func checkScan(t *testing.T, r *rand.Rand, table *Table, m *model, keepOrder bool, known, evicted map[string]bool) {
+	t.Helper()
+	lo, hi, reverse := []byte(fmt.Sprint(r.IntN(300))), []byte(fmt.Sprint(r.IntN(300))), r.IntN(2) == 0
+	if r.IntN(3) == 0 {
+		lo = nil
+	}
+	if r.IntN(3) == 0 {
+		hi = nil
+	}
+	var want []string
+	for k := range known {
+		_, isStaged := m.staged[k]
+		if (isStaged || keepOrder && !evicted[k]) && (lo == nil || k >= string(lo)) && (hi == nil || k < string(hi)) {
+			want = append(want, k)
+		}
+	}
+	slices.Sort(want)
+	if reverse {
+		slices.Reverse(want)
+	}
+	var it Iter
+	table.Scan(&it, lo, hi, reverse)
+	var got []string
+	for it.Next() {
+		k := string(it.Key())
+		got = append(got, k)
+		v, has := it.Entry()
+		expect, isStaged := m.staged[k]
+		if !isStaged {
+			expect = m.engine[k]
+		}
+		if has != (expect != "") || has && string(v) != expect {
+			t.Fatalf("scan shows %q = %q, %v, want %q", k, v, has, expect)
+		}
+	}
+	if it.Next() {
+		t.Fatal("Next after the end found something")
+	}
+	it.Close()
+	it.Close()
+	if !slices.Equal(got, want) {
+		t.Fatalf("scan of [%q, %q) reverse=%v: %q, want %q", lo, hi, reverse, got, want)
+	}
+}
+
+func TestScanGoesOnWhileTheTableChanges(t *testing.T) {
+	for _, reverse := range []bool{false, true} {
+		table := New(1 << 20)
+		for i := range 50 {
+			table.Put(fmt.Appendf(nil, "%03d", 2*i), []byte("v"))
+		}
+		var it Iter
+		table.Scan(&it, nil, nil, reverse)
+		var got []string
+		for it.Next() {
+			got = append(got, string(it.Key()))
+			if len(got) == 10 { // one key on each side of the walk
+				table.Put([]byte("001"), []byte("v"))
+				table.Put([]byte("097"), []byte("v"))
+			}
+			if len(got) == 20 { // a rebuild moves every entry
+				table.rebuild(0)
+			}
+		}
+		ahead, behind := "097", "001"
+		if reverse {
+			ahead, behind = behind, ahead
+		}
+		if len(got) != 51 || !slices.Contains(got, ahead) || slices.Contains(got, behind) {
+			t.Errorf("reverse=%v: the walk saw %d keys: %q", reverse, len(got), got)
+		}
+		if reverse {
+			slices.Reverse(got)
+		}
+		if !slices.IsSorted(got) {
+			t.Errorf("reverse=%v: the walk is out of order: %q", reverse, got)
+		}
+		it.Close()
+	}
+}
+
+func TestWalkKeepsWhatItHasToFind(t *testing.T) {
+	table := New(4000)
+	table.KeepOrder(func(key []byte) { t.Errorf("%q is evicted during a walk", key) })
+	for i := range 20 {
+		table.Put(fmt.Appendf(nil, "%03d", i), []byte("v"))
+	}
+	table.Commit()
+	var it Iter
+	table.Scan(&it, nil, nil, false)
+	for i := range 1000 {
+		table.Fill(fmt.Appendf(nil, "x%03d", i), []byte("v"), true)
+	}
+	n := 0
+	for it.Next() {
+		n++
+	}
+	if n != 20 {
+		t.Errorf("the walk saw %d entries, want 20", n)
+	}
+}
+
+func TestPendingKeepsOrderAndOldValues(t *testing.T) {
+	take := func(table *Table) (out []string) {
+		for {
+			p, ok := table.TakePending()
+			if !ok {
+				return out
+			}
+			out = append(out, fmt.Sprintf("%s=%s,%v<%s,%d", p.Key, p.Value, p.Has, p.OldValue, p.Old))
+		}
+	}
+	for _, rebuild := range []bool{false, true} {
+		table := New(1 << 20)
+		table.Track()
+		put := func(k, v string) { table.Put([]byte(k), []byte(v)) }
+		maybeRebuild := func() {
+			if rebuild {
+				table.rebuild(1 << 20)
+			}
+		}
+		put("a", "1")
+		put("b", "1")
+		maybeRebuild()
+		put("a", "22")
+		table.Fill([]byte("gone"), nil, false)
+		put("gone", "1")
+		maybeRebuild()
+		want := []string{"b=1,true<,0", "a=22,true<,0", "gone=1,true<,1"}
+		if got := take(table); !reflect.DeepEqual(got, want) {
+			t.Errorf("rebuild=%v: pending %q, want %q", rebuild, got, want)
+		}
+		maybeRebuild()
+		put("a", "333")
+		table.Delete([]byte("b"), []byte("t"))
+		put("a", "4")
+		maybeRebuild()
+		want = []string{"b=t,false<1,2", "a=4,true<22,2"}
+		if got := take(table); !reflect.DeepEqual(got, want) {
+			t.Errorf("rebuild=%v: pending %q, want %q", rebuild, got, want)
+		}
+		table.Commit()
+		put("b", "5")
+		if !table.HasPending() {
+			t.Error("a change is not pending")
+		}
+		table.Commit()
+		if table.HasPending() {
+			t.Error("a change is pending after its commit")
+		}
+		put("b", "6")
+		if got := take(table); !reflect.DeepEqual(got, []string{"b=6,true<5,2"}) {
+			t.Errorf("rebuild=%v: pending %q", rebuild, got)
+		}
+	}
+}
+
+// TestMemoryStaysBounded changes a set of keys over and over, with values that grow and shrink.
+func TestMemoryStaysBounded(t *testing.T) {
+	for _, track := range []bool{false, true} {
+		table := New(1 << 20)
+		if track {
+			table.Track()
+		}
+		value := bytes.Repeat([]byte("v"), 100)
+		largest := 0
+		for round := range 200 {
+			for k := range 1000 {
+				table.Put(binary.BigEndian.AppendUint32(nil, uint32(k)), value[:8+(k+round)%90])
+			}
+			for {
+				if _, ok := table.TakePending(); !ok {
+					break
+				}
+			}
+			table.Commit()
+			largest = max(largest, table.arena.allocated)
+		}
+		// 1,000 keys of 4 + 98 bytes and the same again for old values; as much again may be garbage, before a round that writes all of them.
+		if limit := 1000 * 102 * 2 * 3; largest > limit {
+			t.Errorf("track=%v: the arena grew to %d bytes, want at most %d", track, largest, limit)
+		}
+		if table.Len() != 1000 {
+			t.Errorf("track=%v: %d entries, want 1000", track, table.Len())
+		}
+	}
+}
+
+func TestFixedSizeChangesAllocateNothing(t *testing.T) {
+	for _, track := range []bool{false, true} {
+		table := New(1 << 20)
+		if track {
+			table.Track()
+		}
+		key, value := []byte("key"), make([]byte, 16)
+		table.Put(key, value)
+		used := 0
+		n := testing.AllocsPerRun(1000, func() {
+			table.Get(key)
+			table.Put(key, value)
+			table.TakePending()
+			table.Commit()
+			used = table.arena.allocated
+		})
+		if n != 0 || used > 64 {
+			t.Errorf("track=%v: %v allocations a change, the arena has %d bytes", track, n, used)
+		}
+	}
+}
+
+// TestCollectorSeesNoEntries counts heap objects: a million entries must not be a million of them.
+func TestCollectorSeesNoEntries(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	table := New(1 << 30)
+	for i := range 200_000 {
+		table.Put(binary.BigEndian.AppendUint64(nil, uint64(i)*2654435761), []byte("value of 16 byte"))
+	}
+	table.Commit()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if n := int64(after.HeapObjects) - int64(before.HeapObjects); n > 500 {
+		t.Errorf("200,000 entries are %d objects on the heap", n)
+	}
+	runtime.KeepAlive(table)
+}
+
+func TestLargeValuesAreNotCached(t *testing.T) {
+	table := New(10_000)
+	table.Fill([]byte("small"), []byte("v"), true)
+	table.Fill([]byte("large"), make([]byte, 9_000), true)
+	if _, _, known := table.Get([]byte("large")); known {
+		t.Error("a value of nearly the whole cache is cached")
+	}
+	if _, _, known := table.Get([]byte("small")); !known {
+		t.Error("a large value pushed a small one out")
+	}
+}
+
+func TestSweepKeepsWhatIsUsed(t *testing.T) {
+	table := New(20_000)
+	hot := []byte("hot")
+	table.Fill(hot, []byte("v"), true)
+	for i := range 10_000 {
+		table.Fill(fmt.Appendf(nil, "cold %d", i), []byte("v"), true)
+		if _, _, known := table.Get(hot); !known {
+			t.Fatalf("a key that is used all the time was evicted after %d others", i)
+		}
+	}
+	if table.CleanBytes() > 20_000 {
+		t.Errorf("%d bytes are cached, the limit is 20,000", table.CleanBytes())
+	}
+}
