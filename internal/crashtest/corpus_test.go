@@ -11,7 +11,7 @@ import (
 
 const (
 	corpusFiles  = 4
-	corpusLines  = 12_000 // in each file
+	corpusLines  = 25_000 // in each file
 	corpusWords  = 8      // in each line
 	corpusUnlike = 4_000  // different words
 )
