@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -68,11 +69,21 @@ func Open(dir string, o Options) (*Engine, error) {
 	return e, nil
 }
 
-func open(dir string, o Options, lock *pebble.Lock) (*Engine, error) {
+func open(dir string, o Options, lock *pebble.Lock) (e *Engine, err error) {
+	defer func() { // Pebble panics where a failed write leaves it no way on; while it opens, nothing is lost by an error instead
+		r := recover()
+		failed, isError := r.(error)
+		if _, bug := r.(runtime.Error); bug || r != nil && !isError {
+			panic(r)
+		}
+		if isError {
+			e, err = nil, fmt.Errorf("diskstore: open %s: %w", dir, failed)
+		}
+	}()
 	if err := checkFormat(o.FS, dir); err != nil {
 		return nil, err
 	}
-	e := &Engine{dir: dir, options: o, lock: lock, cache: pebble.NewCache(o.CacheBytes)}
+	e = &Engine{dir: dir, options: o, lock: lock, cache: pebble.NewCache(o.CacheBytes)}
 	p := o.pebbleOptions()
 	p.Cache, p.Lock = e.cache, lock
 	p.EventListener = e.failure.listener(o.Logger)

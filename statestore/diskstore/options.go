@@ -89,9 +89,14 @@ func (l logger) Infof(format string, args ...any) { l.l.Debug(fmt.Sprintf(format
 
 func (l logger) Errorf(format string, args ...any) { l.l.Error(fmt.Sprintf(format, args...)) }
 
-// Fatalf must not return: Pebble calls it where going on would damage the database.
+// Fatalf must not return: Pebble calls it where going on would damage the database, mostly after a failed write of its manifest. What is on disk stays whole.
 func (l logger) Fatalf(format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
 	l.l.Error(msg)
-	panic("diskstore: the database cannot go on: " + msg)
+	panic(fatal("diskstore: the database cannot go on: " + msg))
 }
+
+// fatal is what Fatalf panics with.
+type fatal string
+
+func (f fatal) Error() string { return string(f) }
