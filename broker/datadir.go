@@ -43,10 +43,10 @@ type dataDir struct {
 
 // openDataDir takes the directory for this process.
 func openDataDir(files vfs.FS, path string) (_ *dataDir, err error) {
-	if err := files.MkdirAll(path, 0o755); err != nil {
-		return nil, fmt.Errorf("broker: data directory %s: %w", path, err)
-	}
 	d := &dataDir{fs: files, path: path}
+	if err := d.make(); err != nil {
+		return nil, fmt.Errorf("broker: data directory %s cannot be made: %w", path, err)
+	}
 	if d.lock, err = files.Lock(files.PathJoin(path, lockFile)); err != nil {
 		return nil, fmt.Errorf("%w: %s (%w); stop the other one or choose another directory", ErrLocked, path, err)
 	}
@@ -59,6 +59,19 @@ func openDataDir(files vfs.FS, path string) (_ *dataDir, err error) {
 		return nil, err
 	}
 	return d, d.takeMarker()
+}
+
+// make creates the directories, durably: a file is no safer than the entry of the directory that it lies in.
+func (d *dataDir) make() error {
+	if err := d.fs.MkdirAll(d.path, 0o755); err != nil {
+		return err
+	}
+	for _, sub := range []string{metadataDir, topicsDir} {
+		if err := d.fs.MkdirAll(d.sub(sub), 0o755); err != nil {
+			return err
+		}
+	}
+	return errors.Join(d.sync(d.path), d.sync(d.fs.PathDir(d.path)))
 }
 
 // checkFormat refuses a directory that a newer program wrote, and marks a new one.
@@ -92,7 +105,7 @@ func (d *dataDir) takeMarker() error {
 	if err := d.fs.Remove(d.fs.PathJoin(d.path, cleanFile)); err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
-	return d.sync()
+	return d.sync(d.path)
 }
 
 // close gives the directory up. With clean it says that everything was closed.
@@ -135,16 +148,16 @@ func (d *dataDir) write(name, text string) error {
 	if err := d.fs.Rename(temp, d.sub(name)); err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
-	return d.sync()
+	return d.sync(d.path)
 }
 
-func (d *dataDir) sync() error {
-	dir, err := d.fs.OpenDir(d.path)
+func (d *dataDir) sync(path string) error {
+	dir, err := d.fs.OpenDir(path)
 	if err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
 	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
-		return fmt.Errorf("broker: flushing %s: %w", d.path, err)
+		return fmt.Errorf("broker: flushing %s: %w", path, err)
 	}
 	return nil
 }
