@@ -186,6 +186,7 @@ func (i *instance) end(t *testing.T) {
 func (i *instance) crash() {
 	i.kill.now()
 	i.app.crash()
+	i.stop() // ends a start that still waits for the broker
 	<-i.done
 }
 
