@@ -166,22 +166,28 @@ func (d *Decompressor) unsnappyBlock(block []byte) error {
 	return nil
 }
 
+// unzstd unpacks frames. The library ties the largest window to the largest output, so that a stream that does not say its size may take up
+// to zstdMaxWindow where the cap is lower; one that does is refused before.
 func (d *Decompressor) unzstd(src []byte) error {
 	if d.zstd == nil {
 		dec, err := zstd.NewReader(nil,
 			zstd.WithDecoderConcurrency(1),
 			zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(zstdMaxWindow),
-			zstd.WithDecoderMaxMemory(uint64(d.max)))
+			zstd.WithDecoderMaxMemory(uint64(max(d.max, zstdMaxWindow))),
+			zstd.WithDecoderMaxWindow(zstdMaxWindow))
 		if err != nil {
 			return err
 		}
 		d.zstd = dec
 	}
-	buf, err := d.zstd.DecodeAll(src, d.buf[:0])
-	d.buf = buf[:max(0, len(buf))]
-	if errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+	var h zstd.Header
+	if h.Decode(src) == nil && h.HasFCS && h.FrameContentSize > uint64(d.max) {
 		return ErrTooLarge
 	}
+	buf, err := d.zstd.DecodeAll(src, d.buf[:0])
+	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || len(buf) > d.max {
+		return ErrTooLarge
+	}
+	d.buf = buf
 	return err
 }

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"errors"
 	"fmt"
 )
 
@@ -63,7 +64,7 @@ func (b Batch) CheckClientHeader() error {
 	case attrs.HasDeleteHorizon():
 		return fmt.Errorf("%w: clients do not set a delete horizon", ErrInvalid)
 	case attrs.IsLogAppendTime():
-		return fmt.Errorf("%w: clients do not set the append time", ErrInvalid)
+		return fmt.Errorf("%w: clients do not set the append time", ErrInvalidTimestamp)
 	case b.ProducerID() != NoProducerID && b.BaseSequence() < 0:
 		return fmt.Errorf("%w: producer id %d with base sequence %d", ErrInvalid, b.ProducerID(), b.BaseSequence())
 	case attrs.IsTransactional() && b.ProducerID() == NoProducerID:
@@ -79,7 +80,7 @@ func (b Batch) CheckClientHeader() error {
 func (b Batch) CheckRecords(d *Decompressor, rules Rules) (maxTimestamp int64, err error) {
 	it, err := b.Records(d)
 	if err != nil {
-		return NoTimestamp, err
+		return NoTimestamp, sendersFault(err)
 	}
 	var faults FaultsError
 	maxTimestamp = NoTimestamp
@@ -97,11 +98,18 @@ func (b Batch) CheckRecords(d *Decompressor, rules Rules) (maxTimestamp int64, e
 		maxTimestamp = max(maxTimestamp, r.Timestamp)
 	}
 	if err := it.Err(); err != nil {
-		// A checksum that holds over records that do not is the sender's fault, not the line's.
-		return NoTimestamp, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return NoTimestamp, sendersFault(err)
 	}
 	if faults.Total > 0 {
 		return maxTimestamp, &faults
 	}
 	return maxTimestamp, nil
+}
+
+// sendersFault turns records that do not hold under a checksum that does into what they are: not the line's fault, but the sender's.
+func sendersFault(err error) error {
+	if errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrDecompress) {
+		return fmt.Errorf("%w: %v", ErrInvalid, err)
+	}
+	return err
 }

@@ -40,9 +40,6 @@ func (l *Log) AppendMarker(o MarkerOptions) (AppendInfo, error) {
 	if l.config().LogAppendTime {
 		b.SetMaxTimestamp(o.Now.UnixMilli(), true)
 	}
-	if l.config().LogAppendTime {
-		b.SetMaxTimestamp(o.Now.UnixMilli(), true)
-	}
 	return l.appendLocked(b, &AppendOptions{LeaderEpoch: o.LeaderEpoch, Origin: Coordinator, Now: o.Now, Verified: VerificationGuard{epochBumped: o.EpochBumped}})
 }
 

@@ -214,7 +214,7 @@ func (c *cleaner) buildMap(end Offset) error {
 	c.mapEnd = end
 	for _, s := range c.segs[max(segmentFor(c.segs, c.dirty), 0):] {
 		err := c.eachBatch(s, func(b record.Batch) error {
-			if b.LastOffset() < c.dirty || b.Attributes().IsControl() || c.txns.isAborted(b) {
+			if _, aborted := c.txns.abortedBy(b); aborted || b.LastOffset() < c.dirty || b.Attributes().IsControl() {
 				return nil
 			}
 			return c.mapBatch(b)

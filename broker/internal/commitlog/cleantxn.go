@@ -10,6 +10,9 @@ import (
 // txnTracker follows the transactions of the batches that the cleaner reads, in the order of the log.
 type txnTracker struct {
 	aborted map[ProducerID][]AbortedTxn // by first offset
+	// met holds the aborted transactions of which data was seen in this pass: their index entries must stay for readers that are on their way
+	// through that data.
+	met map[AbortedTxn]bool
 	// live holds the producers of whose current transaction data was seen in this pass: its marker must stay.
 	live map[ProducerID]bool
 	// last says which batch holds what is known of an active producer, see isLastOf.
@@ -24,6 +27,7 @@ type lastOfProducer struct {
 func newTxnTracker(aborted []AbortedTxn, active []producerState) *txnTracker {
 	t := &txnTracker{
 		aborted: map[ProducerID][]AbortedTxn{},
+		met:     map[AbortedTxn]bool{},
 		live:    map[ProducerID]bool{},
 		last:    make(map[ProducerID]lastOfProducer, len(active)),
 	}
@@ -36,24 +40,32 @@ func newTxnTracker(aborted []AbortedTxn, active []producerState) *txnTracker {
 	return t
 }
 
-// isAborted tells whether a data batch belongs to an aborted transaction.
-func (t *txnTracker) isAborted(b record.Batch) bool {
+// abortedBy returns the aborted transaction that a data batch belongs to, if it does.
+func (t *txnTracker) abortedBy(b record.Batch) (AbortedTxn, bool) {
 	if !b.Attributes().IsTransactional() {
-		return false
+		return AbortedTxn{}, false
 	}
 	txns := t.aborted[b.ProducerID()]
 	i, exact := slices.BinarySearchFunc(txns, b.BaseOffset(), func(a AbortedTxn, o Offset) int { return cmp.Compare(a.FirstOffset, o) })
-	if exact {
-		return true
+	if !exact {
+		i--
 	}
-	return i > 0 && b.BaseOffset() <= txns[i-1].LastOffset
+	if i < 0 || b.BaseOffset() > txns[i].LastOffset {
+		return AbortedTxn{}, false
+	}
+	return txns[i], true
 }
 
-// sawData notes a data batch.
-func (t *txnTracker) sawData(b record.Batch) {
+// sawData notes a data batch and tells whether its transaction was aborted.
+func (t *txnTracker) sawData(b record.Batch) (aborted bool) {
+	txn, aborted := t.abortedBy(b)
+	if aborted && b.Count() > 0 {
+		t.met[txn] = true
+	}
 	if b.Attributes().IsTransactional() && b.Count() > 0 {
 		t.live[b.ProducerID()] = true
 	}
+	return aborted
 }
 
 // sawMarker notes a marker and tells whether its transaction has no data left in the log, so that the marker may go in its time. Data that

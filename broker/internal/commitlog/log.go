@@ -26,7 +26,7 @@ type Log struct {
 
 	cleanMu    sync.Mutex   // held over a cleaning, and by whoever must not meet one
 	cleanStops atomic.Int32 // how many wait for a cleaning to stop
-	flushMu sync.Mutex // held over a flush, and by whoever moves the end back
+	flushMu    sync.Mutex   // held over a flush, and by whoever moves the end back
 
 	// What readers see. Changed under mu, in this order for an append: a segment's size, then end.
 	segments atomic.Pointer[[]*segment] // ascending by base; never changed in place

@@ -19,6 +19,9 @@ func (c *cleaner) rewriteGroup(group []*segment) error {
 	}
 	changed := len(group) > 1
 	for _, s := range group {
+		if err = c.l.ensureIndex(s); err != nil { // the swap needs its aborted transactions
+			break
+		}
 		var ch bool
 		if ch, err = c.rewriteSegment(s, end, out); err != nil {
 			break
@@ -66,8 +69,7 @@ func (c *cleaner) filter(b record.Batch, lastOfGroup bool) (record.Batch, error)
 	if b.Attributes().IsControl() {
 		return c.filterMarker(b, mustStay), nil
 	}
-	aborted := c.txns.isAborted(b)
-	c.txns.sawData(b)
+	aborted := c.txns.sawData(b)
 	switch {
 	case b.Count() == 0 && mustStay:
 		return b, nil
@@ -240,7 +242,7 @@ func (c *cleaner) publish(segs []*segment, at int, group []*segment, out *cleane
 	for _, old := range group {
 		old.mu.Lock()
 		for _, a := range old.mu.aborted {
-			if a.LastOffset >= c.mapEnd { // of the others no data is left
+			if a.LastOffset >= c.mapEnd || c.txns.met[a] { // of the others no data was left before this pass
 				s.mu.aborted = append(s.mu.aborted, a)
 			}
 		}
