@@ -24,7 +24,9 @@ func (t *Topology) DOT() string {
 		fmt.Fprintf(&b, "  %q [shape=cds, label=%q];\n", "topic "+ref.Name, ref.Name)
 	}
 	t.drawEdges(func(from, to string) { fmt.Fprintf(&b, "  %q -> %q;\n", from, to) },
-		func(node, store string) { fmt.Fprintf(&b, "  %q -> %q [dir=none, style=dashed];\n", node, "store "+store) })
+		func(node, store string) {
+			fmt.Fprintf(&b, "  %q -> %q [dir=none, style=dashed];\n", node, "store "+store)
+		})
 	b.WriteString("}\n")
 	return b.String()
 }
