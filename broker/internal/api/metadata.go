@@ -77,6 +77,7 @@ func (m *metadataAnswer) topics(ctx context.Context, req *kmsg.MetadataRequest) 
 	byID := slices.ContainsFunc(req.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.TopicID != [16]byte{} })
 	seen := map[string]bool{}
 	mayCreate := (req.AllowAutoTopicCreation || req.Version < 4) && m.n.Settings().Bool("auto.create.topics.enable")
+	var missing []string
 	for _, t := range req.Topics {
 		switch {
 		case byID && t.TopicID == [16]byte{}:
@@ -89,16 +90,20 @@ func (m *metadataAnswer) topics(ctx context.Context, req *kmsg.MetadataRequest) 
 			}
 		case t.Topic != nil && !seen[*t.Topic]:
 			seen[*t.Topic] = true
-			m.named(ctx, *t.Topic, mayCreate)
+			if topic := m.im.Topic(*t.Topic); topic != nil {
+				m.add(topic)
+			} else {
+				missing = append(missing, *t.Topic)
+			}
 		}
+	}
+	for _, name := range setOrder(missing) {
+		m.missing(ctx, name, mayCreate)
 	}
 }
 
-func (m *metadataAnswer) named(ctx context.Context, name string, mayCreate bool) {
-	if topic := m.im.Topic(name); topic != nil {
-		m.add(topic)
-		return
-	}
+// missing answers for a name that no topic has, and may make the topic.
+func (m *metadataAnswer) missing(ctx context.Context, name string, mayCreate bool) {
 	if err := controller.CheckTopicName(name); err != nil {
 		m.fail(&name, controller.TopicID{}, Code(err))
 		return

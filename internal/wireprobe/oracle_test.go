@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/broker"
+)
+
+// differences are the scenarios that our broker answers otherwise than Apache Kafka does, each with the reason. A scenario that is listed and passes
+// fails the test: the list never says more than is true.
+var differences = map[string]string{
+	"configs/alter-unknown-operation":       "a quirk: an unknown operation is the client's fault and answered with INVALID_REQUEST, not with UNKNOWN_SERVER_ERROR",
+	"produce/null-records":                  "a quirk: Kafka never answers; here null records are INVALID_RECORD, as an empty record set is",
+	"produce/offset-deltas-not-consecutive": "a quirk: Kafka does not look; a batch whose offset deltas disagree with its head would confuse every reader and is refused",
+}
+
+// pending are scenarios that fail because what they ask for is not there yet.
+var pending = map[string]string{
+	"consumer/join-and-assign":                          noConsumerGroups,
+	"consumer/join-v0-gets-a-member-id":                 noConsumerGroups,
+	"consumer/request-faults":                           noConsumerGroups,
+	"consumer/unknown-assignor":                         noConsumerGroups,
+	"consumer/unknown-group-and-member":                 noConsumerGroups,
+	"consumer/fenced-epochs":                            noConsumerGroups,
+	"consumer/leave":                                    noConsumerGroups,
+	"consumer/static-member":                            noConsumerGroups,
+	"consumer/regex":                                    noConsumerGroups,
+	"consumer/commit-with-member-epoch":                 noConsumerGroups,
+	"consumer/describe":                                 noConsumerGroups,
+	"consumer/two-members-share":                        noConsumerGroups,
+	"consumer/classic-upgrade":                          noConsumerGroups,
+	"consumer/classic-join-into-consumer-group":         noConsumerGroups,
+	"versions/core-ranges-v3":                           noConsumerGroups,
+	"versions/finalized-features":                       noConsumerGroups,
+	"versions/supported-features-min-zero-only-from-v4": noConsumerGroups,
+}
+
+const noConsumerGroups = "the consumer groups of KIP-848 are not served"
+
+func TestAnswersAreThoseOfApacheKafka(t *testing.T) {
+	files, err := load([]string{"testdata"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, config := range []string{"base", "tight"} {
+		t.Run(config, func(t *testing.T) {
+			t.Parallel()
+			cl, err := discover(serve(t, config))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range files {
+				for _, sc := range f.scenarios {
+					if sc.config() == config && sc.need("brokers", "1") == "1" && !sc.hasTag("later") {
+						t.Run(sc.name, func(t *testing.T) { judge(t, sc.name, checkScenario(cl, sc)) })
+					}
+				}
+			}
+		})
+	}
+}
+
+// judge holds the differences of a scenario, none being empty, against the lists.
+func judge(t *testing.T, name, report string) {
+	t.Helper()
+	reason, listed := differences[name]
+	if !listed {
+		reason, listed = pending[name]
+	}
+	switch {
+	case report != "" && !listed:
+		t.Errorf("the answers differ:\n%s", report)
+	case report == "" && listed:
+		t.Errorf("the scenario passes but is listed as failing (%s): take it off the list", reason)
+	}
+}
+
+// serve starts a broker in a configuration of testdata/profiles and returns its address.
+func serve(t *testing.T, config string) string {
+	t.Helper()
+	server := &broker.Server{Config: broker.Config{Dir: t.TempDir(), Set: profile(t, config)}}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			t.Errorf("shutting down: %v", err)
+		}
+		if err := <-served; !errors.Is(err, broker.ErrServerClosed) {
+			t.Errorf("Serve returned %v", err)
+		}
+	})
+	return ln.Addr().String()
+}
+
+// profile reads the settings of a configuration. Groups do not wait for more members, as on the servers that answered.
+func profile(t *testing.T, config string) map[string]string {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata", "profiles", config+".properties"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	set := map[string]string{"group.initial.rebalance.delay.ms": "0"}
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if key, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), "="); ok && !strings.HasPrefix(key, "#") {
+			set[key] = value
+		}
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
