@@ -25,6 +25,7 @@ type App struct {
 	log  *slog.Logger
 
 	machine machine
+	tally   tally
 	ran     atomic.Bool
 	fail    chan error // the first fatal error of any goroutine; capacity 1
 
@@ -70,6 +71,7 @@ func (a *App) Progress() Progress {
 	for _, w := range workers {
 		w.board.addTo(&p)
 	}
+	a.tally.addTo(&p)
 	sortTasks(p.Tasks)
 	return p
 }

@@ -205,7 +205,9 @@ func (w *worker) committed(offsets []offsetOf) {
 		for _, s := range t.stores {
 			s.store.Committed()
 		}
-		t.dirty = false
+		w.app.tally.add(t.id, t.processed, t.drops)
+		t.dirty, t.processed = false, 0
+		clear(t.drops)
 	}
 	w.commits++
 	w.commitAt = time.Now()

@@ -13,6 +13,8 @@ import (
 type Progress struct {
 	State State
 	Tasks []TaskProgress // of this instance, ordered by id
+	// Processed counts the input records that this instance has processed and committed, those of tasks that have moved away among them.
+	Processed int64
 	// Commits counts the commits of this instance's workers, Aborts what was taken back to the last commit.
 	Commits, Aborts int64
 	// LastCommit is the time of the latest of them, zero before the first.
@@ -42,16 +44,17 @@ func (s TaskState) String() string {
 	return "unknown"
 }
 
-// TaskProgress is one task's part of a [Progress]. Counts begin at 0 when the task comes to this instance.
+// TaskProgress is one task's part of a [Progress].
 type TaskProgress struct {
 	ID     topology.TaskID
 	State  TaskState
 	Inputs []InputProgress
-	// Processed counts input records, including those of transactions that were aborted later.
+	// Processed counts the input records that this instance has processed and committed for the task, whenever it had it.
 	Processed int64
 	// Restored counts changelog records read, RestoreRemaining how many offsets are left, while the task restores; -1 before that is known.
 	Restored, RestoreRemaining int64
-	Drops                      []Drops
+	// Drops counts, in the same way, records that went no further.
+	Drops []Drops
 }
 
 // InputProgress is one input partition of a task.
@@ -127,6 +130,49 @@ func (b *board) addTo(p *Progress) {
 	}
 	if b.err != nil {
 		p.LastError = b.err
+	}
+}
+
+// tally holds what an instance has done for each task, across the task's moves between workers and its new beginnings.
+type tally struct {
+	mu    sync.Mutex
+	tasks map[topology.TaskID]*taskTally // guarded by mu
+}
+
+type taskTally struct {
+	processed int64
+	drops     map[dropKey]int64
+}
+
+// add counts what a commit has made final.
+func (y *tally) add(id topology.TaskID, processed int64, drops map[dropKey]int64) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.tasks == nil {
+		y.tasks = make(map[topology.TaskID]*taskTally)
+	}
+	t := y.tasks[id]
+	if t == nil {
+		t = &taskTally{drops: make(map[dropKey]int64)}
+		y.tasks[id] = t
+	}
+	t.processed += processed
+	for k, n := range drops {
+		t.drops[k] += n
+	}
+}
+
+// addTo fills in the counts of p.
+func (y *tally) addTo(p *Progress) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for _, t := range y.tasks {
+		p.Processed += t.processed
+	}
+	for i := range p.Tasks {
+		if t := y.tasks[p.Tasks[i].ID]; t != nil {
+			p.Tasks[i].Processed, p.Tasks[i].Drops = t.processed, dropList(t.drops)
+		}
 	}
 }
 

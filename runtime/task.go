@@ -38,10 +38,10 @@ type task struct {
 	// Owned by the worker, under its mu.
 	topo      *topology.Task
 	env       *env
-	dirty     bool // something happened since the last commit; the prepare goroutine's before done
-	processed int64
-	drops     map[dropKey]int64
-	waiting   time.Time // since when records wait for an empty partition, zero when they do not
+	dirty     bool              // something happened since the last commit; the prepare goroutine's before done
+	processed int64             // records since the last commit
+	drops     map[dropKey]int64 // since the last commit
+	waiting   time.Time         // since when records wait for an empty partition, zero when they do not
 }
 
 // taskStore is one store's partition.
@@ -306,8 +306,8 @@ func (t *task) stagedBytes() (n int) {
 // progress is the task's part of the board. Called with the worker's mu held.
 func (t *task) progress() TaskProgress {
 	p := TaskProgress{
-		ID: t.id, State: TaskState(t.state.Load()), Processed: t.processed,
-		Restored: t.restored.Load(), RestoreRemaining: t.remaining.Load(), Drops: dropList(t.drops),
+		ID: t.id, State: TaskState(t.state.Load()),
+		Restored: t.restored.Load(), RestoreRemaining: t.remaining.Load(),
 	}
 	if !t.running() {
 		return p
