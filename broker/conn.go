@@ -225,12 +225,25 @@ func (c *conn) write(r *api.Request, resp kmsg.Response) error {
 	if resp.IsFlexible() && resp.Key() != int16(kmsg.ApiVersions) {
 		b = append(b, 0) // no tagged fields in the header
 	}
+	if g, ok := resp.(api.Gathered); ok {
+		defer g.Release()
+		parts, n := g.AppendBuffers(b)
+		binary.BigEndian.PutUint32(parts[0], uint32(n-4))
+		c.writeWithin(n)
+		_, err := parts.WriteTo(c.net)
+		return err
+	}
 	b = resp.AppendTo(b)
 	*buf = b
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
-	c.net.SetWriteDeadline(time.Now().Add(writeTimeout + time.Duration(len(b)/minWriteRate)*time.Second))
+	c.writeWithin(len(b))
 	_, err := c.net.Write(b)
 	return err
+}
+
+// writeWithin gives the client the time to take n bytes.
+func (c *conn) writeWithin(n int) {
+	c.net.SetWriteDeadline(time.Now().Add(writeTimeout + time.Duration(n/minWriteRate)*time.Second))
 }
 
 var (

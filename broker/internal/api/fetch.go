@@ -39,7 +39,7 @@ func handleFetch(ctx context.Context, n *Node, r *Request) (kmsg.Response, error
 	if !f.ready() {
 		f.wait(ctx)
 	}
-	resp := f.answer()
+	resp := &fetchAnswer{FetchResponse: f.answer(), buf: f.buf}
 	plan.done(f.served)
 	return resp, nil
 }
@@ -53,9 +53,9 @@ type fetch struct {
 	found    []fetched // by the plan's parts
 	maxBytes int
 
-	buf     []byte // all records found
-	waiting int    // partitions that could be read
-	failed  bool   // reading one of them failed, or shows that the client must do something
+	buf     *[]byte // all records found; nil when there are none
+	waiting int     // partitions that could be read
+	failed  bool    // reading one of them failed, or shows that the client must do something
 	served  map[*fetchPart]bool
 }
 
@@ -71,10 +71,12 @@ type fetched struct {
 
 // read looks at every partition once, in order, until the answer is full.
 func (f *fetch) read() {
-	f.buf, f.waiting, f.failed = f.buf[:0], 0, false
+	f.drop()
+	f.buf, f.waiting, f.failed = takeRecordBuffer(), 0, false
 	for i, p := range f.plan.parts {
 		got := &f.found[i]
-		*got = fetched{from: len(f.buf), end: len(f.buf)}
+		at := len(*f.buf)
+		*got = fetched{from: at, end: at}
 		if got.part, got.err = f.find(p); got.err != nil {
 			continue
 		}
@@ -85,6 +87,22 @@ func (f *fetch) read() {
 			f.failed = true
 		}
 	}
+	if f.size() == 0 {
+		f.drop() // who waits holds no buffer
+	}
+}
+
+// size is the number of bytes found.
+func (f *fetch) size() int {
+	if f.buf == nil {
+		return 0
+	}
+	return len(*f.buf)
+}
+
+func (f *fetch) drop() {
+	giveRecordBuffer(f.buf)
+	f.buf = nil
 }
 
 func (f *fetch) find(p *fetchPart) (*replica.Partition, error) {
@@ -114,13 +132,13 @@ func (f *fetch) readOne(p *fetchPart, got *fetched) {
 		}
 	}
 	o := replica.ReadOptions{
-		MaxBytes:   min(f.maxBytes-len(f.buf), int(p.maxBytes)),
-		AtLeastOne: len(f.buf) == 0,
+		MaxBytes:   min(f.maxBytes-f.size(), int(p.maxBytes)),
+		AtLeastOne: f.size() == 0,
 		Committed:  f.req.IsolationLevel == readCommitted,
 	}
-	got.res, got.err = got.part.Read(f.buf, record.Offset(p.offset), o)
+	got.res, got.err = got.part.Read(*f.buf, record.Offset(p.offset), o)
 	if got.err == nil {
-		f.buf, got.end = got.res.Bytes, len(got.res.Bytes)
+		*f.buf, got.end = got.res.Bytes, len(got.res.Bytes)
 	}
 }
 
@@ -143,7 +161,7 @@ func divergence(part *replica.Partition, p *fetchPart) (*kmsg.FetchResponseTopic
 
 // ready reports whether the answer can go out.
 func (f *fetch) ready() bool {
-	return f.waiting == 0 || f.failed || f.req.MaxWaitMillis <= 0 || len(f.buf) >= int(f.req.MinBytes)
+	return f.waiting == 0 || f.failed || f.req.MaxWaitMillis <= 0 || f.size() >= int(f.req.MinBytes)
 }
 
 // wait reads again whenever something happened in one of the partitions, until the answer is ready or the time is up.
@@ -226,7 +244,7 @@ func (f *fetch) partition(p *fetchPart, got *fetched) kmsg.FetchResponseTopicPar
 	o := got.res.Offsets
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = int64(o.HighWatermark), int64(o.LastStable), int64(o.LogStart)
 	if got.end > got.from {
-		out.RecordBatches = f.buf[got.from:got.end:got.end]
+		out.RecordBatches = (*f.buf)[got.from:got.end:got.end]
 	}
 	if f.req.IsolationLevel == readCommitted {
 		out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
