@@ -155,7 +155,10 @@ func (l *Log) trackMarker(p *producerState, known bool, b record.Batch, o *Appen
 	if first := p.addMarker(b, m, now); first != record.NoOffset {
 		l.ended = append(l.ended, completion{id: p.id, first: first, last: b.LastOffset(), aborted: m.Type == record.AbortMarker})
 	}
-	delete(l.verifications, p.id)
+	// Under protocol 2 the marker's epoch is that of the producer's next transaction, which the coordinator may be confirming already.
+	if v := l.verifications[p.id]; !v.epochBumped || v.epoch < b.ProducerEpoch() {
+		delete(l.verifications, p.id)
+	}
 	return nil
 }
 

@@ -30,8 +30,8 @@ const verificationTTL = 10 * time.Minute
 // BeginVerification is called before the coordinator is asked whether producer id at epoch has an open transaction that this partition
 // belongs to. The guard goes into the append's options. It is not needed (its Needed is false) when the transaction is open here already.
 //
-// The guard is void when a marker comes in between: then what the coordinator confirmed is over, and the append would open a transaction that
-// nobody ends (T8). epochBumped says that the client speaks protocol 2.
+// The guard is void when a marker of the transaction comes in between: then what the coordinator confirmed is over, and the append would open a
+// transaction that nobody ends (T8). epochBumped says that the client speaks protocol 2.
 func (l *Log) BeginVerification(now time.Time, id ProducerID, epoch ProducerEpoch, seq int32, epochBumped bool) (VerificationGuard, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
