@@ -91,18 +91,50 @@ func (c *cluster) ensure(ctx context.Context, specs ...topicSpec) (map[string]in
 			return nil, fmt.Errorf("create topic %s: %w", s.name, err)
 		}
 	}
-	listed, err := adm.ListTopics(ctx, names...)
+	return partitionCounts(ctx, adm, names)
+}
+
+// partitionCounts returns how many partitions each topic has, as soon as all are known.
+func partitionCounts(ctx context.Context, adm *kadm.Client, names []string) (map[string]int32, error) {
+	counts := map[string]int32{}
+	err := patiently(ctx, func() error {
+		listed, err := adm.ListTopics(ctx, names...)
+		if err == nil {
+			err = listed.Error()
+		}
+		for _, t := range listed {
+			counts[t.Topic] = int32(len(t.Partitions))
+		}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list the topics %s: %w", strings.Join(names, ", "), err)
 	}
-	counts := map[string]int32{}
-	for _, t := range listed {
-		if t.Err != nil {
-			return nil, fmt.Errorf("topic %s: %w", t.Topic, t.Err)
-		}
-		counts[t.Topic] = int32(len(t.Partitions))
-	}
 	return counts, nil
+}
+
+// patience is how long a cluster may take to get over what passes by itself: a new topic is not known to all brokers yet, a coordinator is starting.
+const patience = 30 * time.Second
+
+// patiently calls fn until it succeeds, fails for good, or patience is over.
+func patiently(ctx context.Context, fn func() error) error {
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		err := fn()
+		if err == nil || !kerr.IsRetriable(err) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // recordOverhead is what a batch and a record in it need besides the value, rounded up generously: 61 bytes of batch header, 7 varints, no key.

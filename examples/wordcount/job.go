@@ -97,7 +97,11 @@ func (j *job) identify(ctx context.Context) error {
 	if j.input != nil {
 		j.loader.inputID = j.input.id
 	}
-	committed, err := adm.FetchOffsets(ctx, j.options.app)
+	var committed kadm.OffsetResponses
+	err = patiently(ctx, func() (err error) {
+		committed, err = adm.FetchOffsets(ctx, j.options.app)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("look up group %s: %w", j.options.app, err)
 	}

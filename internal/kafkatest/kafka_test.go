@@ -79,17 +79,18 @@ func TestKafkasToolsReadOurBroker(t *testing.T) {
 			t.Errorf("the list lacks the group:\n%s", out)
 		}
 		out = script(t, "run", "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", "--bootstrap-server", address, "--describe", "--group", "wordcount")
-		rows := 0
+		committed := map[string]int{}
 		for line := range strings.Lines(out) {
 			if f := strings.Fields(line); len(f) > 5 && f[0] == "wordcount" {
-				rows++
-				if f[5] != "0" {
+				committed[f[1]]++
+				if f[3] != f[4] || f[5] != "0" {
 					t.Errorf("lag is left: %s", line)
 				}
 			}
 		}
-		if rows != 8 { // four partitions of lines, four of the repartition topic
-			t.Errorf("%d rows, want 8:\n%s", rows, out)
+		// The lines of a short text need not reach all partitions; its words do.
+		if committed["lines"] == 0 || committed["wordcount-words-repartition"] != 4 {
+			t.Errorf("offsets of %v partitions:\n%s", committed, out)
 		}
 	})
 	server.Signal(syscall.SIGTERM)
