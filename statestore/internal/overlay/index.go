@@ -6,25 +6,29 @@ import (
 )
 
 // index is a skip list over the ordered entries in key order. Entries are only added until all of them leave together, so it has no removal, and a node stays valid
-// until reset. Pointer-free.
+// until reset. Pointer-free, a node in one piece:
 //
-// A node's links are links[tower:tower+height]; node 0 is the head, before all keys.
+//	┌─────────────┬─────────┬────────┬──────────┬─────┐
+//	│ prefix 2    │ entry 1 │ prev 1 │ next 1   │ …   │   words of 32 bits; one next for each level of the node; 0 is the end
+//	└─────────────┴─────────┴────────┴──────────┴─────┘
+//
+// A node is named by its position in words; node 0 is the head, before all keys. The prefix is the eight bytes of the key after those that all keys begin with,
+// so that most comparisons stay in the node.
 type index struct {
-	built bool
-	nodes []node
-	links []uint32 // nodes, 0 being the end
-	rnd   uint32
+	built  bool
+	words  []uint32
+	count  int    // nodes but the head
+	common []byte // what all keys begin with
+	rnd    uint32
 }
 
-type node struct {
-	prefix uint64 // of the key, so that most comparisons stay in the node
-	entry  uint32
-	prev   uint32
-	tower  uint32
-}
-
-// maxHeight is enough for 4^12 = 16 million entries at their best cost; more make searches longer, not wrong.
-const maxHeight = 12
+const (
+	entryWord = 2
+	prevWord  = 3
+	nextWord  = 4
+	// maxHeight is enough for 4^12 = 16 million entries at their best cost; more make searches longer, not wrong.
+	maxHeight = 12
+)
 
 // prefixOf returns the first eight bytes of a key as a number that compares like them.
 func prefixOf(key []byte) uint64 {
@@ -38,77 +42,117 @@ func prefixOf(key []byte) uint64 {
 
 func (x *index) reset() {
 	x.built = false
-	x.nodes = x.nodes[:0]
-	x.links = x.links[:0]
+	x.words = x.words[:0]
+	x.count = 0
 }
 
 // build makes the index of all ordered entries.
 func (x *index) build(t *Table) {
 	x.reset()
 	x.built = true
-	x.nodes = append(x.nodes, node{})
-	x.links = append(x.links, make([]uint32, maxHeight)...)
+	x.words = append(x.words, make([]uint32, nextWord+maxHeight)...)
 	if x.rnd == 0 {
 		x.rnd = 2463534242
 	}
-	if !t.keepOrder {
-		for _, i := range t.Sorted() {
-			x.insert(t, i)
-		}
-		return
-	}
-	var in []uint32
-	for i := range t.entries {
-		if t.entries[i].flags&ordered != 0 {
-			in = append(in, uint32(i))
+	entries := t.staged
+	if t.keepOrder {
+		entries = nil
+		for i := range t.entries {
+			if t.entries[i].flags&ordered != 0 {
+				entries = append(entries, uint32(i))
+			}
 		}
 	}
-	t.sort(in)
-	for _, i := range in {
+	t.sort(entries)
+	x.common = x.common[:0]
+	if len(entries) > 0 {
+		x.common = append(x.common, t.keyOf(&t.entries[entries[0]])[:t.commonPrefix(entries)]...)
+	}
+	for _, i := range entries {
 		x.insert(t, i)
 	}
 }
 
-// less says whether node n comes before key.
-func (x *index) less(t *Table, n uint32, prefix uint64, key []byte) bool {
-	p := &x.nodes[n]
-	if p.prefix != prefix {
-		return p.prefix < prefix
-	}
-	return bytes.Compare(t.keyOf(&t.entries[p.entry]), key) < 0
+// next returns the node after n on a level.
+func (x *index) next(n uint32, level int) uint32 { return x.words[n+nextWord+uint32(level)] }
+
+func (x *index) prev(n uint32) uint32 { return x.words[n+prevWord] }
+
+func (x *index) entry(n uint32) uint32 { return x.words[n+entryWord] }
+
+func (x *index) prefix(n uint32) uint64 {
+	return uint64(x.words[n])<<32 | uint64(x.words[n+1])
+}
+
+func (x *index) setPrefix(n uint32, p uint64) {
+	x.words[n], x.words[n+1] = uint32(p>>32), uint32(p)
 }
 
 // search fills before with the last node in front of key on each level and returns the first node at or after it, 0 being none.
 func (x *index) search(t *Table, key []byte, before *[maxHeight]uint32) uint32 {
-	prefix := prefixOf(key)
+	if !bytes.HasPrefix(key, x.common) {
+		return x.searchOutside(bytes.Compare(key, x.common) > 0, before)
+	}
+	prefix := prefixOf(key[len(x.common):])
 	at := uint32(0)
 	for level := maxHeight - 1; level >= 0; level-- {
 		for {
-			next := x.links[x.nodes[at].tower+uint32(level)]
-			if next == 0 || !x.less(t, next, prefix, key) {
+			next := x.next(at, level)
+			if next == 0 {
+				break
+			}
+			if p := x.prefix(next); p > prefix || p == prefix && bytes.Compare(t.keyOf(&t.entries[x.entry(next)]), key) >= 0 {
 				break
 			}
 			at = next
 		}
 		before[level] = at
 	}
-	return x.links[x.nodes[at].tower]
+	return x.next(at, 0)
+}
+
+// searchOutside is search for a key that is after all nodes, or before all.
+func (x *index) searchOutside(after bool, before *[maxHeight]uint32) uint32 {
+	at := uint32(0)
+	for level := maxHeight - 1; level >= 0; level-- {
+		for after && x.next(at, level) != 0 {
+			at = x.next(at, level)
+		}
+		before[level] = at
+	}
+	return x.next(at, 0)
 }
 
 func (x *index) insert(t *Table, i uint32) {
 	key := t.keyOf(&t.entries[i])
+	x.share(t, key)
 	var before [maxHeight]uint32
-	next := x.search(t, key, &before)
-	height := x.height()
-	n := uint32(len(x.nodes))
-	tower := uint32(len(x.links))
-	x.nodes = append(x.nodes, node{prefix: prefixOf(key), entry: i, prev: before[0], tower: tower})
-	for level := range height {
-		from := x.nodes[before[level]].tower + uint32(level)
-		x.links = append(x.links, x.links[from])
-		x.links[from] = n
+	following := x.search(t, key, &before)
+	n := uint32(len(x.words))
+	x.words = append(x.words, 0, 0, i, before[0])
+	x.setPrefix(n, prefixOf(key[len(x.common):]))
+	for level := range x.height() {
+		at := before[level] + nextWord + uint32(level)
+		x.words = append(x.words, x.words[at])
+		x.words[at] = n
 	}
-	x.nodes[next].prev = n // for the head: the last node
+	x.words[following+prevWord] = n // for the head: the last node
+	x.count++
+}
+
+// share shortens what all keys begin with to what key has of it. That can happen once for each of its bytes, so that the new prefixes for all nodes cost little.
+func (x *index) share(t *Table, key []byte) {
+	n := 0
+	for n < len(x.common) && n < len(key) && x.common[n] == key[n] {
+		n++
+	}
+	if n == len(x.common) {
+		return
+	}
+	x.common = x.common[:n]
+	for at := x.next(0, 0); at != 0; at = x.next(at, 0) {
+		x.setPrefix(at, prefixOf(t.keyOf(&t.entries[x.entry(at)])[n:]))
+	}
 }
 
 // height is 1 with probability 3/4, 2 with 3/16 and so on.

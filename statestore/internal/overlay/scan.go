@@ -16,11 +16,11 @@ func (t *Table) Sorted() []uint32 {
 	if len(t.staged) < 2 {
 		return t.staged
 	}
-	if x := &t.index; x.built && len(x.nodes) == len(t.staged)+1 { // all of them are staged
+	if x := &t.index; x.built && x.count == len(t.staged) { // all of them are staged
 		n := uint32(0)
 		for i := range t.staged {
-			n = x.links[x.nodes[n].tower]
-			t.staged[i] = x.nodes[n].entry
+			n = x.next(n, 0)
+			t.staged[i] = x.entry(n)
 		}
 		return t.staged
 	}
@@ -125,15 +125,15 @@ func (it *Iter) Next() bool {
 	case !it.begun || it.epoch != t.epoch:
 		it.seek()
 	case it.reverse:
-		it.node = x.nodes[it.node].prev
+		it.node = x.prev(it.node)
 	default:
-		it.node = x.links[x.nodes[it.node].tower]
+		it.node = x.next(it.node, 0)
 	}
 	if it.node == 0 {
 		it.done = true
 		return false
 	}
-	key := t.keyOf(&t.entries[x.nodes[it.node].entry])
+	key := t.keyOf(&t.entries[x.entry(it.node)])
 	if it.reverse && it.lo != nil && bytes.Compare(key, it.lo) < 0 || !it.reverse && it.hi != nil && bytes.Compare(key, it.hi) >= 0 {
 		it.done = true
 		return false
@@ -154,16 +154,16 @@ func (it *Iter) seek() {
 		x.search(t, it.hi, &before)
 		it.node = before[0]
 	case it.reverse:
-		it.node = x.nodes[0].prev
+		it.node = x.prev(0)
 	case it.begun:
 		it.node = x.search(t, it.key, &before)
-		if it.node != 0 && bytes.Equal(t.keyOf(&t.entries[x.nodes[it.node].entry]), it.key) {
-			it.node = x.links[x.nodes[it.node].tower]
+		if it.node != 0 && bytes.Equal(t.keyOf(&t.entries[x.entry(it.node)]), it.key) {
+			it.node = x.next(it.node, 0)
 		}
 	case it.lo != nil:
 		it.node = x.search(t, it.lo, &before)
 	default:
-		it.node = x.links[x.nodes[0].tower]
+		it.node = x.next(0, 0)
 	}
 	it.begun, it.epoch = true, t.epoch
 }
@@ -175,7 +175,7 @@ func (it *Iter) Key() []byte { return it.key }
 func (it *Iter) Entry() (value []byte, has bool) {
 	t := it.t
 	if it.epoch == t.epoch {
-		e := &t.entries[t.index.nodes[it.node].entry]
+		e := &t.entries[t.index.entry(it.node)]
 		return t.valueOf(e), e.flags&present != 0
 	}
 	if i := t.find(it.key); i != none {
