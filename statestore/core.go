@@ -83,13 +83,9 @@ func (c *core) read(key []byte) ([]byte, bool, error) {
 		c.value = v
 	}
 	if found && len(v) < timestampBytes {
-		return nil, false, c.corrupt(v)
+		return nil, false, errShortValue(c.name, len(v))
 	}
 	return v, found, nil
-}
-
-func (c *core) corrupt(v []byte) error {
-	return fmt.Errorf("statestore: store %q: a value of %d bytes in the engine, want %d or more: its data is damaged, or of another program", c.name, len(v), timestampBytes)
 }
 
 // delete stages a deletion.

@@ -40,8 +40,8 @@ func (s *keyValueStore[K, V]) GetWithTime(key K) (value V, timestamp int64, foun
 	if err != nil || !found {
 		return value, 0, false, err
 	}
-	if value, err = s.values.Decode(v[timestampBytes:]); err != nil {
-		return value, 0, false, s.fail("decode a value", err)
+	if value, err = decodeValue(s.name, s.values, v); err != nil {
+		return value, 0, false, err
 	}
 	return value, timeOf(v), true, nil
 }
@@ -129,14 +129,14 @@ func (s *keyValueStore[K, V]) OnFlush(withOld bool, forward func(*Update[K, V]) 
 func fillUpdate[K, V any](c *core, u *Update[K, V], values serde.Serde[V], p overlay.Pending) (err error) {
 	*u = Update[K, V]{HasNew: p.Has, Timestamp: timeOf(p.Value)}
 	if p.Has {
-		if u.New, err = values.Decode(p.Value[timestampBytes:]); err != nil {
-			return c.fail("decode a value", err)
+		if u.New, err = decodeValue(c.name, values, p.Value); err != nil {
+			return err
 		}
 	}
 	if c.withOld && p.Old == overlay.OldPresent {
 		u.HasOld = true
-		if u.Old, err = values.Decode(p.OldValue[timestampBytes:]); err != nil {
-			return c.fail("decode a value", err)
+		if u.Old, err = decodeValue(c.name, values, p.OldValue); err != nil {
+			return err
 		}
 	}
 	return nil

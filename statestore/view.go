@@ -3,8 +3,6 @@ package statestore
 import (
 	"fmt"
 	"iter"
-
-	"github.com/millrace-io/millrace/stream/serde"
 )
 
 // View returns the committed state of some partitions of the store, for queries: what operators have staged since the last commit is not in it. Reads may come
@@ -35,22 +33,13 @@ func (w *keyValueView[K, V]) GetWithTime(key K) (value V, timestamp int64, found
 			return value, 0, false, fmt.Errorf("statestore: store %q: get: %w", w.spec.name, err)
 		}
 		if found {
-			e, err := decodeValue(w.spec.name, w.spec.value, v)
-			return e, timeOf(v), err == nil, err
+			if value, err = decodeValue(w.spec.name, w.spec.value, v); err != nil {
+				return value, 0, false, err
+			}
+			return value, timeOf(v), true, nil
 		}
 	}
 	return value, 0, false, nil
-}
-
-// decodeValue decodes timestamp | value.
-func decodeValue[V any](store string, values serde.Serde[V], v []byte) (value V, err error) {
-	if len(v) < timestampBytes {
-		return value, fmt.Errorf("statestore: store %q: a value of %d bytes in the engine, want %d or more", store, len(v), timestampBytes)
-	}
-	if value, err = values.Decode(v[timestampBytes:]); err != nil {
-		return value, fmt.Errorf("statestore: store %q: decode a value: %w", store, err)
-	}
-	return value, nil
 }
 
 func (w *keyValueView[K, V]) Range(r Range[K]) iter.Seq2[Entry[K, V], error] {
@@ -116,8 +105,10 @@ func (w *windowView[K, V]) FetchWithTime(key K, start int64) (value V, timestamp
 			return value, 0, false, fmt.Errorf("statestore: store %q: get: %w", w.spec.name, err)
 		}
 		if found {
-			value, err := decodeValue(w.spec.name, w.spec.value, v)
-			return value, timeOf(v), err == nil, err
+			if value, err = decodeValue(w.spec.name, w.spec.value, v); err != nil {
+				return value, 0, false, err
+			}
+			return value, timeOf(v), true, nil
 		}
 	}
 	return value, 0, false, nil

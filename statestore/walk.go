@@ -51,15 +51,28 @@ func walkEntries[E any](w walker, decode func(key, value []byte) (E, error), yie
 
 // decodeEntry decodes an entry of a key-value store.
 func decodeEntry[K, V any](store string, keys serde.Serde[K], values serde.Serde[V], key, value []byte) (e Entry[K, V], err error) {
-	if len(value) < timestampBytes {
-		return e, fmt.Errorf("statestore: store %q: a value of %d bytes in the engine, want %d or more", store, len(value), timestampBytes)
-	}
 	if e.Key, err = keys.Decode(key); err != nil {
 		return e, fmt.Errorf("statestore: store %q: decode a key: %w", store, err)
 	}
-	if e.Value, err = values.Decode(value[timestampBytes:]); err != nil {
-		return e, fmt.Errorf("statestore: store %q: decode a value: %w", store, err)
+	if e.Value, err = decodeValue(store, values, value); err != nil {
+		return e, err
 	}
 	e.Timestamp = timeOf(value)
 	return e, nil
+}
+
+// decodeValue decodes timestamp | value.
+func decodeValue[V any](store string, values serde.Serde[V], v []byte) (value V, err error) {
+	if len(v) < timestampBytes {
+		return value, errShortValue(store, len(v))
+	}
+	if value, err = values.Decode(v[timestampBytes:]); err != nil {
+		return value, fmt.Errorf("statestore: store %q: decode a value: %w", store, err)
+	}
+	return value, nil
+}
+
+// errShortValue reports a value in the engine that no store wrote.
+func errShortValue(store string, n int) error {
+	return fmt.Errorf("statestore: store %q: a value of %d bytes in the engine, want %d or more: its data is damaged, or of another program", store, n, timestampBytes)
 }

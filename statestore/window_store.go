@@ -86,8 +86,8 @@ func (s *windowStore[K, V]) FetchWithTime(key K, start int64) (value V, timestam
 	if err != nil || !found {
 		return value, 0, false, err
 	}
-	if value, err = s.values.Decode(v[timestampBytes:]); err != nil {
-		return value, 0, false, s.fail("decode a value", err)
+	if value, err = decodeValue(s.name, s.values, v); err != nil {
+		return value, 0, false, err
 	}
 	return value, timeOf(v), true, nil
 }
