@@ -12,7 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/millrace-io/millrace/runtime/runtimetest"
+	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/statestore/diskstore"
 )
 
 var dir = flag.String("golden", "testdata", "directory of the cases")
@@ -33,9 +37,12 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if reason := play(t, c); reason != "" {
-				skipped[reason]++
-				t.Skip("not covered: " + reason)
+			differs(c)
+			for _, m := range modes {
+				if reason := playMode(t, c, m); reason != "" {
+					skipped[reason]++
+					t.Skip("not covered: " + reason)
+				}
 			}
 		})
 	}
@@ -57,8 +64,33 @@ func report(t *testing.T, all int, skipped map[string]int) {
 	}
 }
 
+// mode is a way to run a case. All of them give the same answers.
+type mode struct {
+	name    string
+	open    func(t *testing.T) func() (statestore.Engine, error)
+	restart bool // crash after each step, lose the engine, and restore the stores from their changelogs
+}
+
+var modes = []mode{
+	{name: "memstore", open: func(*testing.T) func() (statestore.Engine, error) { return nil }},
+	{name: "restored", open: func(*testing.T) func() (statestore.Engine, error) { return nil }, restart: true},
+	{name: "diskstore", open: onDisk},
+}
+
+// onDisk opens diskstores in memory-backed files, so that a case takes no time.
+func onDisk(t *testing.T) func() (statestore.Engine, error) {
+	return func() (statestore.Engine, error) {
+		return diskstore.Open("state", diskstore.Options{FS: vfs.NewMem(), CacheBytes: 1 << 20, MemTableBytes: 1 << 20})
+	}
+}
+
+func playMode(t *testing.T, c *goldenCase, m mode) (reason string) {
+	t.Run(m.name, func(t *testing.T) { reason = play(t, c, m) })
+	return reason
+}
+
 // play runs one case; reason is set when it cannot be interpreted.
-func play(t *testing.T, c *goldenCase) (reason string) {
+func play(t *testing.T, c *goldenCase, m mode) (reason string) {
 	defer func() {
 		if p := recover(); p != nil {
 			u, ok := p.(unsupported)
@@ -82,19 +114,19 @@ func play(t *testing.T, c *goldenCase) (reason string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := runtimetest.New(topology, in.config())
+	d, err := runtimetest.New(topology, in.config(m.open(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	if in.steps(t, d) {
+	if in.steps(t, d, m.restart && !in.unlogged()) {
 		in.end(t, d)
 	}
 	return ""
 }
 
-func (in *interpreter) config() runtimetest.Config {
-	c := runtimetest.Config{App: "golden", Start: time.UnixMilli(in.c.Config.WallClock), WriteBack: in.c.Config.CacheBytes > 0}
+func (in *interpreter) config(open func() (statestore.Engine, error)) runtimetest.Config {
+	c := runtimetest.Config{Open: open, App: "golden", Start: time.UnixMilli(in.c.Config.WallClock), WriteBack: in.c.Config.CacheBytes > 0}
 	if in.c.Config.DeserializationHandler == "continue" {
 		c.FaultKinds = append(c.FaultKinds, runtimetest.FaultDeserialization)
 	}
@@ -108,7 +140,7 @@ func (in *interpreter) config() runtimetest.Config {
 }
 
 // steps plays the steps and reports whether the case goes on to its end.
-func (in *interpreter) steps(t *testing.T, d *runtimetest.Driver) bool {
+func (in *interpreter) steps(t *testing.T, d *runtimetest.Driver, restart bool) bool {
 	dropped := 0
 	for i := range in.c.Steps {
 		s := &in.c.Steps[i]
@@ -136,11 +168,21 @@ func (in *interpreter) steps(t *testing.T, d *runtimetest.Driver) bool {
 		if s.Query != nil {
 			in.compareGot(t, i, s, got)
 		}
+		if restart {
+			if err := d.Restart(true); err != nil {
+				t.Fatalf("step %d: %v", i, err)
+			}
+		}
 		if t.Failed() {
 			return false
 		}
 	}
 	return true
+}
+
+// unlogged tells whether a store of the case has no changelog to come back from.
+func (in *interpreter) unlogged() bool {
+	return slices.ContainsFunc(in.c.Topology, func(op caseOp) bool { return op.Logging != nil && !*op.Logging })
 }
 
 func (in *interpreter) step(d *runtimetest.Driver, s *caseStep) (got []storeEntry, err error) {

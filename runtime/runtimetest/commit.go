@@ -35,7 +35,7 @@ func (d *Driver) commit(tasks ...*task) error {
 		if err := t.stage(); err != nil {
 			return err
 		}
-		t.saved = t.position()
+		t.saved, t.skipped = t.position(), false
 	}
 	return nil
 }

@@ -160,6 +160,18 @@ func (d *Driver) run() error {
 			return d.fail(err)
 		}
 	}
+	return d.commitSkipped()
+}
+
+// commitSkipped commits tasks that only passed records by, where each record is to be followed by a commit.
+func (d *Driver) commitSkipped() error {
+	for _, t := range d.tasks {
+		if t.skipped && d.config.CommitEvery == 0 && d.failed == nil {
+			if err := d.commit(t); err != nil {
+				return d.fail(err)
+			}
+		}
+	}
 	return d.failed
 }
 

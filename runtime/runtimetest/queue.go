@@ -27,6 +27,7 @@ func (q *queue) advance() error {
 			return err
 		case drop:
 			q.position++
+			q.task.skipped = true
 		default:
 			q.head, q.headTime = r, ts
 		}

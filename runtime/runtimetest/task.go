@@ -19,6 +19,8 @@ type task struct {
 	queues []*queue
 	stores []openStore
 	saved  position
+
+	skipped bool // a record without a time was passed by since the last commit
 }
 
 // openStore is a task's partition of a store.
