@@ -24,6 +24,7 @@ const (
 type bench struct {
 	run     *regexp.Regexp
 	rounds  int
+	round   int // the one at work
 	short   bool
 	cluster *cluster
 	system  string // who answers at the cluster
@@ -132,8 +133,8 @@ func (b *bench) all(ctx context.Context) error {
 			continue
 		}
 		any = true
-		for round := range b.rounds {
-			fmt.Fprintf(b.log, "%s, round %d of %d\n", strings.Join(g.names, ", "), round+1, b.rounds)
+		for b.round = range b.rounds {
+			fmt.Fprintf(b.log, "%s, round %d of %d\n", strings.Join(g.names, ", "), b.round+1, b.rounds)
 			if err := g.run(ctx, b); err != nil {
 				return err
 			}

@@ -97,7 +97,11 @@ func (r *report) print(w io.Writer) error {
 	}
 	for _, res := range r.Results {
 		rate, mb, cpu := spreadOf(each(res.Rounds, measure.rate)), spreadOf(each(res.Rounds, measure.megabyte)), spreadOf(each(res.Rounds, measure.perUnit))
-		fmt.Fprintf(t, "%s\t%s\t%.0f %s\t%.0f-%.0f\t%.1f\t%.0f\t%d\n", res.Workload, res.System, rate.median, res.Unit, rate.least, rate.greatest, mb.median, cpu.median, len(res.Rounds))
+		megabytes := "-" // not counted
+		if mb.greatest > 0 {
+			megabytes = fmt.Sprintf("%.1f", mb.median)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%.0f %s\t%.0f-%.0f\t%s\t%.0f\t%d\n", res.Workload, res.System, rate.median, res.Unit, rate.least, rate.greatest, megabytes, cpu.median, len(res.Rounds))
 	}
 	for _, ra := range r.Ratios {
 		s := spreadOf(ra.Rounds)

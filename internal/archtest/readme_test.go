@@ -82,6 +82,7 @@ func TestREADMECommandsWork(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs the README's programs; left out with -short")
 	}
+	dir, built := t.TempDir(), map[string]string{} // programs by the path that go run names
 	for _, command := range commands(t, "README.md") {
 		t.Run(command, func(t *testing.T) {
 			if where := elsewhere[command]; where != "" {
@@ -99,13 +100,13 @@ func TestREADMECommandsWork(t *testing.T) {
 					args[i] = filepath.Join(t.TempDir(), rest)
 				}
 			}
-			runCommand(t, args)
+			runCommand(t, args, dir, built)
 		})
 	}
 }
 
-// runCommand builds the program that go run names and runs it from the root of the module; a server is stopped when it has said that it is ready.
-func runCommand(t *testing.T, args []string) {
+// runCommand builds the program that go run names into dir, unless it is built, and runs it from the root of the module; a server is stopped when it has said that it is ready.
+func runCommand(t *testing.T, args []string, dir string, built map[string]string) {
 	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
@@ -113,11 +114,15 @@ func runCommand(t *testing.T, args []string) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), commandTimeout)
 	defer cancel()
-	program := filepath.Join(t.TempDir(), "program") // go run would not hand a signal on
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, args[2])
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	program := built[args[2]] // go run would not hand a signal on
+	if program == "" {
+		program = filepath.Join(dir, filepath.Base(args[2]))
+		build := exec.CommandContext(ctx, "go", "build", "-o", program, args[2])
+		build.Dir = root
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		built[args[2]] = program
 	}
 	cmd := exec.CommandContext(ctx, program, args[3:]...)
 	cmd.Dir = root

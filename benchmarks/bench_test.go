@@ -1,0 +1,87 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestShortRunMeasuresEveryWorkload(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the benchmarks with small inputs; left out with -short")
+	}
+	file := filepath.Join(t.TempDir(), "result.json")
+	var out strings.Builder
+	if err := benchmarks(t.Context(), []string{"-short", "-json", file}, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	var seen []string
+	for _, res := range r.Results {
+		seen = append(seen, res.Workload)
+		for _, m := range res.Rounds {
+			if m.Units == 0 || m.Wall <= 0 || m.CPU <= 0 {
+				t.Errorf("%s, %s: %+v", res.Workload, res.System, m)
+			}
+		}
+	}
+	for _, want := range []string{"produce", "consume", "wordcount"} {
+		if !slices.Contains(seen, want) {
+			t.Errorf("no result of %s", want)
+		}
+	}
+	if len(r.Ratios) != 3 || len(r.Facts) != 2 || r.Machine.Cores == 0 || r.Machine.Go == "" {
+		t.Errorf("ratios %v, facts %v, machine %+v", r.Ratios, r.Facts, r.Machine)
+	}
+	for _, part := range []string{"WORKLOAD", "exactly-once / at-least-once", "memory at rest"} {
+		if !strings.Contains(out.String(), part) {
+			t.Errorf("the table lacks %q:\n%s", part, out.String())
+		}
+	}
+}
+
+func TestWrongFlagsAreUsageErrors(t *testing.T) {
+	for _, args := range []string{"-run (", "-run nosuch", "-rounds -1", "-rounds 101", "extra", "-nosuch"} {
+		if err := benchmarks(t.Context(), strings.Fields(args), io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "usage") {
+			t.Errorf("%s: error %v", args, err)
+		}
+	}
+}
+
+func TestInputIsTheSameEverywhere(t *testing.T) {
+	d := newDraws(1)
+	first, second := string(appendLine(nil, d)), string(appendLine(nil, d))
+	if len(first) != 95 || strings.Count(first, " ") != wordsPerLine-1 || first == second {
+		t.Errorf("lines %q and %q", first, second)
+	}
+	if again := string(appendLine(nil, newDraws(1))); again != first {
+		t.Errorf("the same seed gives %q and %q", first, again)
+	}
+}
+
+func TestSpread(t *testing.T) {
+	for _, c := range []struct {
+		figures []float64
+		want    spread
+	}{
+		{nil, spread{}},
+		{[]float64{3}, spread{3, 3, 3}},
+		{[]float64{9, 1, 2}, spread{2, 1, 9}},
+		{[]float64{4, 1, 2, 9}, spread{3, 1, 9}},
+	} {
+		if got := spreadOf(c.figures); got != c.want {
+			t.Errorf("%v: %v, want %v", c.figures, got, c.want)
+		}
+	}
+}
