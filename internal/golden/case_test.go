@@ -100,6 +100,8 @@ type caseEnd struct {
 	Stores  map[string][]storeEntry
 	Dropped int
 	Error   *caseError
+	// Internal is what was written to internal topics: key in hex, value in hex, time, and headers where there are any.
+	Internal map[string][][]any
 }
 
 type caseError struct {

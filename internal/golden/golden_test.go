@@ -114,6 +114,9 @@ func play(t *testing.T, c *goldenCase, m mode) (reason string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, i := range topology.Internal() {
+		in.made[i.Ref.Name] = true
+	}
 	d, err := runtimetest.New(topology, in.config(m.open(t)))
 	if err != nil {
 		t.Fatal(err)
@@ -121,6 +124,7 @@ func play(t *testing.T, c *goldenCase, m mode) (reason string) {
 	defer d.Close()
 	if in.steps(t, d, m.restart && !in.unlogged()) {
 		in.end(t, d)
+		in.internal(t, d)
 	}
 	return ""
 }

@@ -17,6 +17,7 @@ type interpreter struct {
 	nodes  map[string]any // streamer, tabler, grouper or windower
 	sinks  map[string]func(d *runtimetest.Driver) []outRecord
 	stores map[string]storeReader
+	made   map[string]bool // the repartition topics that we make under the library's names
 }
 
 // storeReader reads a store of a case.
@@ -69,7 +70,7 @@ func skip(format string, args ...any) { panic(unsupported(fmt.Sprintf(format, ar
 
 // interpret adds all operators of a case to a builder; reason is set when it cannot.
 func interpret(c *goldenCase) (in *interpreter, reason string) {
-	in = &interpreter{c: c, b: stream.NewBuilder(), nodes: map[string]any{}, sinks: map[string]func(*runtimetest.Driver) []outRecord{}, stores: map[string]storeReader{}}
+	in = &interpreter{c: c, b: stream.NewBuilder(), nodes: map[string]any{}, sinks: map[string]func(*runtimetest.Driver) []outRecord{}, stores: map[string]storeReader{}, made: map[string]bool{}}
 	defer func() {
 		if p := recover(); p != nil {
 			u, ok := p.(unsupported)

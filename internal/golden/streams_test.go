@@ -199,9 +199,9 @@ func joinTable[K, V any](s *st[K], t *tb[K, V], op *caseOp, name string, left bo
 				right = valueText(row)
 			}
 			return f(keyText(k), v, right)
-		}, s.via(name+"-left")), str)
+		}, s.via(name)), str)
 	}
 	return s.with(ktable.JoinStreamCtx(s.s, t.t, func(_ context.Context, k K, v text, row V) (text, error) {
 		return f(keyText(k), v, valueText(row))
-	}, s.via(name+"-left")), str)
+	}, s.via(name)), str)
 }

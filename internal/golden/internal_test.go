@@ -1,0 +1,76 @@
+package golden_test
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/millrace-io/millrace/runtime/runtimetest"
+)
+
+// internal compares what was written to the internal topics that we name as the library does. Repartition topics must be equal, byte by byte. A changelog of
+// ours has one record per key and commit where the library's has one per change: what we wrote for a key must be among what the library wrote, in its
+// order, and end with the same record, so that a restore from either gives the same store.
+func (in *interpreter) internal(t *testing.T, d *runtimetest.Driver) {
+	for _, topic := range sortedKeys(in.c.Expect.Internal) {
+		var want []string
+		for _, r := range in.c.Expect.Internal[topic] {
+			want = append(want, rawShown(r[0], r[1], r[2], len(r) > 3))
+		}
+		var have []string
+		for _, r := range d.OutputRaw("golden-" + topic) {
+			have = append(have, rawShown(hexOrNil(r.Key), hexOrNil(r.Value), float64(r.Timestamp), len(r.Headers) > 0))
+		}
+		switch {
+		case !in.made[topic]: // named by the library's counter, or merged by its optimiser
+		case strings.HasSuffix(topic, "-repartition"):
+			if !slices.Equal(have, want) {
+				t.Errorf("topic %s\nhave %v\nwant %v", topic, have, want)
+			}
+		case strings.HasSuffix(topic, "-changelog"):
+			if key := outOfLine(have, want); key != "" {
+				t.Errorf("topic %s, key %s\nhave %v\nwant %v", topic, key, have, want)
+			}
+		}
+	}
+}
+
+func hexOrNil(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return hex.EncodeToString(b)
+}
+
+func rawShown(key, value, ts any, headers bool) string {
+	return fmt.Sprintf("%v=%v@%v %v", key, value, ts, headers)
+}
+
+// outOfLine returns a key whose records in a changelog of ours are no subsequence of the library's with the same end.
+func outOfLine(have, want []string) string {
+	byKey := func(all []string) map[string][]string {
+		m := map[string][]string{}
+		for _, r := range all {
+			k, _, _ := strings.Cut(r, "=")
+			m[k] = append(m[k], r)
+		}
+		return m
+	}
+	ours, theirs := byKey(have), byKey(want)
+	for _, key := range append(sortedKeys(ours), sortedKeys(theirs)...) {
+		h, w := ours[key], theirs[key]
+		if len(h) == 0 || len(w) == 0 || h[len(h)-1] != w[len(w)-1] {
+			return key
+		}
+		for _, r := range h {
+			i := slices.Index(w, r)
+			if i < 0 {
+				return key
+			}
+			w = w[i+1:]
+		}
+	}
+	return ""
+}
