@@ -160,15 +160,9 @@ func (c *core) Changelog(emit func(key, value []byte, timestamp int64) error) er
 }
 
 // Stage adds every staged change to a batch.
-func (c *core) Stage(b Batch) error { return c.stage(b, nil) }
-
-// stage adds the staged changes to a batch but those whose key is gone by age.
-func (c *core) stage(b Batch, gone func(key []byte) bool) error {
+func (c *core) Stage(b Batch) error {
 	for _, i := range c.table.Sorted() {
 		key, v, has := c.table.EntryAt(i)
-		if gone != nil && gone(key) {
-			continue
-		}
 		c.engineKey = c.layout.engineKey(c.engineKey[:0], key)
 		var err error
 		if has {

@@ -89,9 +89,6 @@ func (s *segments) observe(t int64) bool {
 // alive is the one rule of retention: what is not alive can be neither read nor written.
 func (s *segments) alive(t int64) bool { return t > s.observed-s.retention }
 
-// gone says that the segment of a key is deleted at the next commit.
-func (s *segments) gone(key []byte) bool { return s.timeOf(key)/s.interval < s.first() }
-
 // first is the first segment that holds something alive.
 func (s *segments) first() int64 { return max(0, s.observed-s.retention+1) / s.interval }
 

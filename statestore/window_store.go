@@ -227,7 +227,7 @@ func (s *windowStore[K, V]) OnFlush(withOld bool, forward func(*Update[WindowKey
 
 // Stage adds the staged changes, the deletion of what is too old, and the store's time.
 func (s *windowStore[K, V]) Stage(b Batch) error {
-	if err := s.stage(b, s.gone); err != nil {
+	if err := s.core.Stage(b); err != nil {
 		return err
 	}
 	if err := s.seal(b, s.partition); err != nil {

@@ -44,6 +44,9 @@ func shape(t *testing.T, n *node, lo, hi []byte, depth int, leafDepth *int) (pag
 		if used != p.live() || p.full() {
 			t.Fatalf("a page of %d entries uses %d bytes and says %d", len(p.at), used, p.live())
 		}
+		if p.dead > len(p.data)/2 {
+			t.Fatalf("a page of %d bytes has %d that nothing uses", len(p.data), p.dead)
+		}
 		return 1, len(p.at)
 	}
 	if len(n.children) == 0 || len(n.children) > maxChildren || len(n.keys) != len(n.children)-1 {

@@ -34,13 +34,16 @@ func TestTableEqualsModel(t *testing.T) {
 	r := randomSource(t)
 	for _, limit := range []int{0, 2000, 1 << 20} {
 		for _, keepOrder := range []bool{false, true} {
-			t.Run(fmt.Sprintf("limit=%d,keepOrder=%v", limit, keepOrder), func(t *testing.T) { runModel(t, r, limit, keepOrder) })
+			t.Run(fmt.Sprintf("limit=%d,keepOrder=%v", limit, keepOrder), func(t *testing.T) { runModel(t, r, limit, keepOrder, limit > 0 && keepOrder) })
 		}
 	}
 }
 
-func runModel(t *testing.T, r *rand.Rand, limit int, keepOrder bool) {
+func runModel(t *testing.T, r *rand.Rand, limit int, keepOrder, track bool) {
 	table := New(limit)
+	if track {
+		table.Track()
+	}
 	evicted := make(map[string]bool) // since when they were not put again
 	if keepOrder {
 		table.KeepOrder(func(key []byte) { evicted[string(key)] = true })
@@ -81,7 +84,9 @@ func runModel(t *testing.T, r *rand.Rand, limit int, keepOrder bool) {
 			if got, want := sorted(table), slices.Sorted(maps.Keys(m.staged)); !slices.Equal(got, want) {
 				t.Fatalf("staged keys %q, want %q", got, want)
 			}
+			checkBytes(t, table)
 			table.Commit()
+			checkBytes(t, table)
 			for k, v := range m.staged {
 				if v == "" {
 					delete(m.engine, k)
@@ -99,6 +104,22 @@ func runModel(t *testing.T, r *rand.Rand, limit int, keepOrder bool) {
 			clear(known)
 			clear(evicted)
 		}
+	}
+}
+
+// checkBytes adds up what the table says that its entries take.
+func checkBytes(t *testing.T, table *Table) {
+	t.Helper()
+	stagedBytes, cleanBytes := 0, 0
+	for i := range table.entries {
+		if e := &table.entries[i]; e.flags&staged != 0 {
+			stagedBytes += e.bytes()
+		} else {
+			cleanBytes += e.bytes()
+		}
+	}
+	if table.StagedBytes() != stagedBytes || table.CleanBytes() != cleanBytes {
+		t.Fatalf("the table says %d staged and %d clean bytes, its entries add up to %d and %d", table.StagedBytes(), table.CleanBytes(), stagedBytes, cleanBytes)
 	}
 }
 
