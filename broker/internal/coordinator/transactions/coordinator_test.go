@@ -3,6 +3,7 @@ package transactions
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,46 +17,53 @@ import (
 // T6: the decision is answered when it is in the log, not when the markers are written; and the next transaction waits on
 // the server for them (design decision 19).
 func TestEndIsAnsweredBeforeMarkersAndTheNextBeginWaitsForThem(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := start(t, &memLog{}, &memMarkers{})
-		defer h.Close()
-		who := h.init("x")
-		h.add("x", who, 0, 1)
-		open := h.markers.close()
-		before := time.Now()
-		next := h.end("x", who, true)
-		if want := (txn.Identity{ProducerID: who.ProducerID, Epoch: 1}); next != want {
-			t.Fatalf("the producer goes on as %v, want %v", next, want)
-		}
-		if s := h.state("x"); s != txn.PrepareCommit {
-			t.Fatalf("state %v while the markers are held back", s)
-		}
-		done := make(chan error, 2)
-		go func() { done <- h.addErr("x", next, 2) }()
-		go func() { // a repeated EndTxn waits too
-			r := h.EndTxn(t.Context(), txn.EndRequest{ID: "x", Identity: who, Commit: true, Protocol: txn.V2})
-			if r.Identity != next {
-				t.Errorf("repeated EndTxn: goes on as %v, want %v", r.Identity, next)
+	for name, request := range map[string]func(h *harness, who, next txn.Identity) error{
+		"the next begin": func(h *harness, _, next txn.Identity) error { return h.addErr("x", next, 2) },
+		"a repeated end": func(h *harness, who, next txn.Identity) error {
+			r := h.EndTxn(context.Background(), txn.EndRequest{ID: "x", Identity: who, Commit: true, Protocol: txn.V2})
+			if r.Err == nil && r.Identity != next {
+				return fmt.Errorf("goes on as %v, want %v", r.Identity, next)
 			}
-			done <- r.Err
-		}()
-		synctest.Wait()
-		select {
-		case err := <-done:
-			t.Fatalf("a request came back before the markers: %v", err)
-		default:
-		}
-		open()
-		for range 2 {
-			if err := <-done; err != nil {
-				t.Fatal(err)
-			}
-		}
-		if waited := time.Since(before); waited != 0 {
-			t.Fatalf("the next begin came %v after the markers", waited)
-		}
-		h.wantMarkers("t/0 commit 1000/1", "t/1 commit 1000/1")
-	})
+			return r.Err
+		},
+		"the next init": func(h *harness, _, _ txn.Identity) error {
+			return h.InitProducerID(context.Background(), txn.InitRequest{ID: "x", Timeout: time.Second, Expected: txn.None}).Err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := start(t, &memLog{}, &memMarkers{})
+				defer h.Close()
+				who := h.init("x")
+				h.add("x", who, 0, 1)
+				open := h.markers.close()
+				before := time.Now()
+				next := h.end("x", who, true)
+				if want := (txn.Identity{ProducerID: who.ProducerID, Epoch: 1}); next != want {
+					t.Fatalf("the producer goes on as %v, want %v", next, want)
+				}
+				if s := h.state("x"); s != txn.PrepareCommit {
+					t.Fatalf("state %v while the markers are held back", s)
+				}
+				done := make(chan error, 1)
+				go func() { done <- request(h, who, next) }()
+				synctest.Wait()
+				select {
+				case err := <-done:
+					t.Fatalf("it came back before the markers: %v", err)
+				default:
+				}
+				open()
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+				if waited := time.Since(before); waited != 0 {
+					t.Fatalf("it came %v after the markers", waited)
+				}
+				h.wantMarkers("t/0 commit 1000/1", "t/1 commit 1000/1")
+			})
+		})
+	}
 }
 
 func TestAWaitForMarkersIsBounded(t *testing.T) {
