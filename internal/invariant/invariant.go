@@ -16,6 +16,9 @@ func Always(ok bool, format string, args ...any) {
 // Enabled tells whether [Check] looks: in tests and in race builds.
 func Enabled() bool { return raceEnabled || testing.Testing() }
 
+// Race tells whether this is a race build.
+func Race() bool { return raceEnabled }
+
 // Check calls f in tests and race builds, and panics with the error that it returns.
 func Check(f func() error) {
 	if !Enabled() {
