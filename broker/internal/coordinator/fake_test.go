@@ -25,6 +25,7 @@ type fakeLog struct {
 	refuse   error // what the next append returns
 	anyway   bool  // and writes all the same
 	noReads  error // what reads return
+	panics   bool  // the next append does
 	fenced   error // what CheckProducer and CheckMarker return
 	arrivals chan struct{}
 }
@@ -43,6 +44,10 @@ func (l *fakeLog) Append(ctx context.Context, batches []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.appends++
+	if l.panics {
+		l.panics = false
+		panic("a bug of the log")
+	}
 	err := l.refuse
 	l.refuse = nil
 	if err != nil && !l.anyway {

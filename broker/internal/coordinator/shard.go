@@ -37,6 +37,7 @@ type Shard[M Machine] struct {
 		spare    *batches      // memory for the flight after that; may be nil
 		refusals int           // appends refused in a row
 		flushing bool          // somebody appends; next fills meanwhile
+		doomed   bool          // a step panicked during that append: its end is the machine's
 		timer    *time.Timer
 		timerAt  time.Time // zero: not set
 	}
@@ -152,9 +153,7 @@ func (s *Shard[M]) refusal() error {
 // stepLocked is entered with s.mu held and leaves without it.
 func (s *Shard[M]) stepLocked(ctx context.Context, step func(m M, now time.Time, w *Writer)) error {
 	f := s.mu.next
-	w := Writer{f: f, now: s.cfg.now(), maxBytes: s.cfg.maxBatchBytes()}
-	step(s.mu.machine, w.now, &w)
-	s.arm()
+	s.apply(step)
 	switch {
 	case s.mu.flushing:
 		f.steps++
@@ -179,13 +178,39 @@ func (s *Shard[M]) stepLocked(ctx context.Context, step func(m M, now time.Time,
 	}
 }
 
+// apply runs step under the lock. A step that panics leaves a machine that nobody knows anything about: it is dropped, by
+// whoever appends just now or else at once, and the panic goes on.
+func (s *Shard[M]) apply(step func(m M, now time.Time, w *Writer)) {
+	whole := false
+	defer func() {
+		switch {
+		case whole:
+		case s.mu.flushing:
+			s.mu.doomed = true
+			s.setPhase(loading)
+			s.mu.Unlock()
+		default:
+			s.dropLocked(nil, kerr.UnknownServerError)
+		}
+	}()
+	w := Writer{f: s.mu.next, now: s.cfg.now(), maxBytes: s.cfg.maxBatchBytes()}
+	step(s.mu.machine, w.now, &w)
+	s.arm()
+	whole = true
+}
+
 // flush appends the next flight. It is entered with s.mu held and nobody flushing, and leaves without the lock and the
 // flight settled. Flights that filled meanwhile are left to a goroutine, so that nobody works for others for long.
 func (s *Shard[M]) flush() {
 	s.mu.flushing = true
 	s.running.Add(1)
-	if !s.flushOne() {
-		s.running.Done()
+	more := false
+	defer func() {
+		if !more {
+			s.running.Done()
+		}
+	}()
+	if more = s.flushOne(); !more {
 		return
 	}
 	go func() {
@@ -204,30 +229,56 @@ func (s *Shard[M]) flushOne() (more bool) {
 	s.mu.next = newFlight(cmp.Or(s.mu.spare, new(batches)))
 	s.mu.spare = nil
 	s.mu.Unlock()
-	if !f.batches.empty() {
-		if err := s.log.Append(s.ctx, f.batches.close()); err != nil {
-			s.failed(f, err)
-			return false
-		}
+	if err := s.append(f); err != nil {
+		s.failed(f, err)
+		return false
 	}
-	f.settle(nil)
 
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.mu.refusals = 0
 	s.mu.spare = f.batches.recycle()
-	if s.mu.phase != active {
-		return false // resigned meanwhile: nobody waits, and flushing is reset
+	switch {
+	case s.mu.doomed:
+		s.dropLocked(nil, kerr.UnknownServerError)
+		return false
+	case s.mu.phase != active: // resigned meanwhile: nobody waits, and flushing is reset
+	default:
+		s.mu.flushing = s.mu.next.steps > 0
+		more = s.mu.flushing
 	}
-	s.mu.flushing = s.mu.next.steps > 0
-	return s.mu.flushing
+	s.mu.Unlock()
+	return more
+}
+
+// append writes a flight and settles it, or returns why the log refused. A panic on the way counts as a refusal, and goes
+// on.
+func (s *Shard[M]) append(f *flight) (err error) {
+	whole := false
+	defer func() {
+		if !whole {
+			s.failed(f, kerr.UnknownServerError)
+		}
+	}()
+	if !f.batches.empty() {
+		err = s.log.Append(s.ctx, f.batches.close())
+	}
+	if err == nil {
+		f.settle(nil)
+	}
+	whole = true
+	return err
 }
 
 // failed drops the state after the log refused f: what memory says is no longer what the log says.
 func (s *Shard[M]) failed(f *flight, err error) {
-	why := clientError(err)
 	s.mu.Lock()
-	reload := s.mu.phase == active
+	s.dropLocked(f, clientError(err))
+}
+
+// dropLocked forgets the machine, tells everybody who waits for f, which may be nil, or behind it, and loads again. It is
+// entered with s.mu held and leaves without it. Nobody else appends meanwhile.
+func (s *Shard[M]) dropLocked(f *flight, why error) {
+	reload := s.mu.phase == active || s.mu.doomed
 	var behind *flight
 	var delay time.Duration
 	if reload {
@@ -238,7 +289,9 @@ func (s *Shard[M]) failed(f *flight, err error) {
 	}
 	s.mu.Unlock()
 
-	f.settle(why)
+	if f != nil {
+		f.settle(why)
+	}
 	if !reload {
 		return // Resign settled the rest
 	}
@@ -264,7 +317,7 @@ func (s *Shard[M]) unload(to phase) (behind *flight) {
 	var none M
 	s.mu.machine = none
 	behind, s.mu.next = s.mu.next, newFlight(new(batches))
-	s.mu.flushing = false
+	s.mu.flushing, s.mu.doomed = false, false
 	if s.mu.timer != nil {
 		s.mu.timer.Stop()
 		s.mu.timerAt = time.Time{}

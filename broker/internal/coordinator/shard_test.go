@@ -435,3 +435,80 @@ func TestPartitionOfHashesLikeJava(t *testing.T) {
 		}
 	}
 }
+
+// Whoever panics, the shard goes on with what its log says.
+func TestPanicsDropTheState(t *testing.T) {
+	caught := func(f func()) (p any) {
+		defer func() { p = recover() }()
+		f()
+		return nil
+	}
+	for name, bad := range map[string]func(*Shard[*sums], *fakeLog){
+		"a step": func(s *Shard[*sums], _ *fakeLog) {
+			_ = s.Do(ctx, func(m *sums, now time.Time, w *Writer) {
+				plus("a", 1000)(m, now, w)
+				panic("a bug")
+			})
+		},
+		"an answer": func(s *Shard[*sums], _ *fakeLog) {
+			_ = s.Do(ctx, func(m *sums, now time.Time, w *Writer) {
+				plus("a", 10)(m, now, w)
+				w.After(func() { panic("a bug") })
+			})
+		},
+		"the log": func(s *Shard[*sums], l *fakeLog) {
+			l.set(func(l *fakeLog) { l.panics = true })
+			_ = s.Do(ctx, plus("a", 1000))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := &fakeLog{}
+				set := newSumSet(nil)
+				defer set.Close()
+				shard := lead(set, log)
+				if err := shard.Do(ctx, plus("a", 1)); err != nil {
+					t.Fatal(err)
+				}
+				if caught(func() { bad(shard, log) }) == nil {
+					t.Error("the panic was swallowed")
+				}
+				synctest.Wait()
+				got, err := total(shard, "a")
+				if want := replayed(log, "a"); err != nil || got != want || got > 11 {
+					t.Errorf("afterwards the sum is %d (%v), the log says %d", got, err, want)
+				}
+				if err := shard.Do(ctx, plus("a", 1)); err != nil || replayed(log, "a") != got+1 {
+					t.Errorf("a step afterwards: %v, the log adds up to %d", err, replayed(log, "a"))
+				}
+			})
+		})
+	}
+}
+
+func TestStepThatPanicsDuringAnAppendDropsTheStateAfterIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{gate: make(chan struct{})}
+		set := newSumSet(nil)
+		defer set.Close()
+		shard := lead(set, log)
+		var first, waits error = errBroken, nil
+		go func() { first = shard.Do(ctx, plus("a", 1)) }()
+		synctest.Wait()
+		go func() { waits = shard.Do(ctx, plus("a", 10)) }()
+		synctest.Wait()
+		go func() {
+			defer func() { _ = recover() }()
+			_ = shard.Do(ctx, func(*sums, time.Time, *Writer) { panic("a bug") })
+		}()
+		synctest.Wait()
+		close(log.gate)
+		synctest.Wait()
+		if first != nil || waits != kerr.UnknownServerError {
+			t.Errorf("the append before the panic: %v, the step behind it: %v", first, waits)
+		}
+		if got, err := total(shard, "a"); err != nil || got != 1 {
+			t.Errorf("the sum is %d, %v", got, err)
+		}
+	})
+}

@@ -42,18 +42,24 @@ type flight struct {
 	batches *batches
 	steps   int // that wait for this flight besides the one who appends it
 	after   []func()
+	settled bool
 	done    chan struct{} // closed when the append is settled and after has run
 	err     error         // read after done
 }
 
 func newFlight(b *batches) *flight { return &flight{batches: b, done: make(chan struct{})} }
 
+// settle tells everybody how the append went. Only the first call counts.
 func (f *flight) settle(err error) {
+	if f.settled {
+		return
+	}
+	f.settled = true
 	f.err = err
+	defer close(f.done)
 	if err == nil {
 		for _, fn := range f.after {
 			fn()
 		}
 	}
-	close(f.done)
 }
