@@ -13,9 +13,10 @@ type sortKey struct {
 
 // Sorted returns the staged entries in key order, for EntryAt. Valid until the next change of the table.
 func (t *Table) Sorted() []uint32 {
-	if len(t.staged) < 2 {
+	if t.inOrder {
 		return t.staged
 	}
+	t.inOrder = true
 	if x := &t.index; x.built && x.count == len(t.staged) { // all of them are staged
 		n := uint32(0)
 		for i := range t.staged {

@@ -16,6 +16,7 @@ type Table struct {
 	arena   arena
 
 	staged      []uint32 // entries changed since the last Commit, in the order of their first change
+	inOrder     bool     // staged is in key order instead
 	stagedBytes int
 	cleanBytes  int
 	cleanLimit  int
@@ -230,6 +231,7 @@ func (t *Table) change(key, value []byte, has flags) {
 	if e.flags&staged == 0 {
 		e.flags |= staged
 		t.staged = append(t.staged, i)
+		t.inOrder = false
 	}
 	if e.flags&ordered == 0 {
 		e.flags |= ordered
