@@ -100,6 +100,11 @@ func (l *Log) readSegment(s *segment, res *ReadResult, from Offset, maxBytes int
 		return 0, true, nil
 	}
 	start := len(res.Bytes)
+	defer func() {
+		if err != nil { // what was read before the fault stays, what is in doubt goes
+			res.Bytes = res.Bytes[:start+n]
+		}
+	}()
 	want := int(min(int64(max(maxBytes, 0)), size-pos))
 	if atLeastOne {
 		want = max(want, int(min(record.HeaderSize, size-pos)))
@@ -113,11 +118,12 @@ func (l *Log) readSegment(s *segment, res *ReadResult, from Offset, maxBytes int
 			return 0, false, err
 		}
 	}
-	whole, last, err := cutWhole(s, got, pos, upTo)
-	switch {
-	case err == nil && whole > 0:
-		whole, last, err = verifyRange(s, got[:whole], pos, last)
-	case err == nil && atLeastOne:
+	whole, last, err := l.cutWhole(s, got, pos, from, upTo)
+	if whole > 0 { // also before a fault: its cause may be a length of what seems whole
+		if n, l, e := verifyRange(s, got[:whole], pos, last); e != nil {
+			whole, last, err = n, l, e
+		}
+	} else if err == nil && atLeastOne {
 		// Nothing below upTo, so says the first batch's header. It must not say so for a flipped bit.
 		if b, _, e := record.Next(got); e == nil {
 			_, _, err = verifyRange(s, b, pos, last)
@@ -173,17 +179,22 @@ func (l *Log) readError(s *segment, pos int64, err error) error {
 	return fmt.Errorf("commitlog: segment %s: read at %d: %w", s.name(), pos, err)
 }
 
-// cutWhole returns how many bytes of buf, read at pos, are whole batches below upTo, and the last offset of them.
-func cutWhole(s *segment, buf []byte, pos int64, upTo Offset) (n int, last Offset, err error) {
+// cutWhole returns how many bytes of buf, read at pos, are whole batches below upTo, and the last offset of them. The first batch must reach
+// from, and all must ascend below the next segment.
+func (l *Log) cutWhole(s *segment, buf []byte, pos int64, from, upTo Offset) (n int, last Offset, err error) {
 	last = s.base - 1
+	end, ok := l.following(s.base)
+	if !ok {
+		end = l.End()
+	}
 	for n+record.HeaderSize <= len(buf) {
 		size, err := record.SizeOf(buf[n:])
 		if err != nil {
 			return n, last, corruptAt(s.name(), Position(pos+int64(n)), err)
 		}
 		b := record.Batch(buf[n:])
-		if b.BaseOffset() <= last || b.LastOffsetDelta() < 0 {
-			return n, last, corruptAt(s.name(), Position(pos+int64(n)), fmt.Errorf("base offset %d after %d", b.BaseOffset(), last))
+		if b.BaseOffset() <= last || b.LastOffsetDelta() < 0 || b.LastOffset() < from || b.LastOffset() >= end {
+			return n, last, corruptAt(s.name(), Position(pos+int64(n)), fmt.Errorf("batch of offsets %d to %d after %d and before %d", b.BaseOffset(), b.LastOffset(), last, end))
 		}
 		if n+size > len(buf) || b.LastOffset() >= upTo {
 			break

@@ -25,12 +25,15 @@ func (l *Log) recoverSegment(segs []*segment, i int, flushed Offset, all bool) (
 	}
 	cfg := l.config()
 	idx := newIndex(s.base, int64(cfg.IndexInterval), cfg.indexEntries())
-	pos, bad, err := l.scanSegment(s, f, &idx, flushed, all)
+	pos, floor, bad, err := l.scanSegment(s, f, &idx, flushed, all)
 	if err != nil {
 		return false, err
 	}
 	if bad != nil {
-		if err := l.judge(s, segs[i+1:], f, pos, idx.next, flushed, bad); err != nil {
+		if idx.next < flushed {
+			return false, corruptAt(s.name(), Position(pos), fmt.Errorf("%w (below the recovery point %d)", bad, flushed))
+		}
+		if err := l.judge(s, segs[i+1:], f, pos, floor, bad); err != nil {
 			return false, err
 		}
 		return true, l.cutAt(segs, i, pos, &idx)
@@ -51,8 +54,10 @@ func (l *Log) recoverSegment(segs []*segment, i int, flushed Offset, all bool) (
 	return true, l.cutAt(segs, i, pos, &idx)
 }
 
-// scanSegment walks s, fills idx and returns where it stopped: at the end, or at a batch with the fault bad.
-func (l *Log) scanSegment(s *segment, f io.ReaderAt, idx *index, flushed Offset, all bool) (pos int64, bad, err error) {
+// scanSegment walks s, fills idx and returns where it stopped: at the end, or at a batch with the fault bad. Batches that come after it have
+// offsets of floor or more: that is where the batch before began, or the one before that ended, in case its base offset is the fault.
+func (l *Log) scanSegment(s *segment, f io.ReaderAt, idx *index, flushed Offset, all bool) (pos int64, floor Offset, bad, err error) {
+	floor = s.base
 	// Headers below the recovery point are hopped over; from there on every byte is read.
 	sc := newScanner(f, 0, s.size.Load(), all || s.base >= flushed)
 	defer func() { sc.close() }()
@@ -65,30 +70,29 @@ func (l *Log) scanSegment(s *segment, f io.ReaderAt, idx *index, flushed Offset,
 		b, err := sc.next()
 		switch {
 		case err == io.EOF:
-			return sc.pos, nil, nil
+			return sc.pos, floor, nil, nil
 		case errors.Is(err, record.ErrShort), errors.Is(err, record.ErrCorrupt), errors.Is(err, record.ErrOldFormat):
-			return sc.pos, err, nil
+			return sc.pos, floor, err, nil
 		case err != nil:
-			return 0, nil, fmt.Errorf("segment %s: read at %d: %w", s.name(), sc.pos, err)
+			return 0, 0, nil, fmt.Errorf("segment %s: read at %d: %w", s.name(), sc.pos, err)
 		}
 		if first := b.header.BaseOffset(); first < idx.next {
-			return b.pos, fmt.Errorf("%w: base offset %d after %d", record.ErrCorrupt, first, idx.next-1), nil
+			return b.pos, floor, fmt.Errorf("%w: base offset %d after %d", record.ErrCorrupt, first, idx.next-1), nil
 		}
 		if sc.verify {
 			l.recovery.ScannedBytes += int64(b.size)
 			s.markGood(b.pos, b.pos+int64(b.size))
 		}
+		floor = idx.next
 		idx.add(b.header, b.pos, b.size)
 	}
 }
 
 // judge decides whether a bad batch at pos may be cut off with all that follows; nil means that it may.
-func (l *Log) judge(s *segment, later []*segment, f io.ReaderAt, pos int64, next, flushed Offset, bad error) error {
-	if next < flushed {
-		return corruptAt(s.name(), Position(pos), fmt.Errorf("%w (below the recovery point %d)", bad, flushed))
-	}
+func (l *Log) judge(s *segment, later []*segment, f io.ReaderAt, pos int64, floor Offset, bad error) error {
 	size := s.size.Load()
-	after, err := validAfter(f, pos, size, next)
+	// A batch that only goes back is whole itself, so that the search begins at it.
+	after, err := validAfter(f, pos-1, size, floor)
 	if err != nil {
 		return err
 	}
@@ -107,7 +111,7 @@ func (l *Log) judge(s *segment, later []*segment, f io.ReaderAt, pos int64, next
 		if err != nil {
 			return err
 		}
-		if after, err = validAfter(g, -1, t.size.Load(), next); err != nil {
+		if after, err = validAfter(g, -1, t.size.Load(), floor); err != nil {
 			return err
 		}
 	}

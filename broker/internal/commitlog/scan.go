@@ -151,11 +151,11 @@ func (s *scanner) windowAt(pos int64, n int) ([]byte, error) {
 	return p, nil
 }
 
-// validAfter looks for a whole, valid batch in (pos, size) that could follow the offset next. It returns its position, or -1.
+// validAfter looks for a whole, valid batch in (pos, size) with a base offset of floor or more. It returns its position, or -1.
 //
-// It tells a torn tail from a hole in the middle. A candidate must name a base offset in [next, next+2^31): a segment holds no others. What
+// It tells a torn tail from a hole in the middle. A candidate must name a base offset in [floor, floor+2^31): a segment holds no others. What
 // looks like a batch and is none (records may hold anything) costs a checksum; after candidateBudget bytes of those there is none.
-func validAfter(src io.ReaderAt, pos, size int64, next Offset) (int64, error) {
+func validAfter(src io.ReaderAt, pos, size int64, floor Offset) (int64, error) {
 	buf := scanBuffers.Get().(*[]byte)
 	defer scanBuffers.Put(buf)
 	const overlap = record.HeaderSize - 1
@@ -166,7 +166,7 @@ func validAfter(src io.ReaderAt, pos, size int64, next Offset) (int64, error) {
 			return -1, err
 		}
 		for i := 0; i+record.HeaderSize <= len(p); i++ {
-			if p[i+16] != 2 || !plausible(record.Batch(p[i:i+record.HeaderSize]), size-start-int64(i), next) {
+			if p[i+16] != 2 || !plausible(record.Batch(p[i:i+record.HeaderSize]), size-start-int64(i), floor) {
 				continue
 			}
 			s := newScanner(src, start+int64(i), size, true)
@@ -187,11 +187,11 @@ func validAfter(src io.ReaderAt, pos, size int64, next Offset) (int64, error) {
 // candidateBudget bounds the work of one validAfter: a few seconds.
 const candidateBudget = 16 << 30
 
-// plausible tells whether a header could begin a batch that lies in room bytes and follows next.
-func plausible(b record.Batch, room int64, next Offset) bool {
+// plausible tells whether a header could begin a batch that lies in room bytes and comes after floor.
+func plausible(b record.Batch, room int64, floor Offset) bool {
 	const segmentSpan = 1 << 31
 	size, err := record.SizeOf(b)
-	return err == nil && int64(size) <= room && b.BaseOffset() >= next && b.BaseOffset()-next < segmentSpan && checkLayout(b, size) == nil
+	return err == nil && int64(size) <= room && b.BaseOffset() >= floor && b.BaseOffset()-floor < segmentSpan && checkLayout(b, size) == nil
 }
 
 // lostBlock is the unit in which a file system loses writes that were not flushed.
