@@ -108,6 +108,34 @@ func TestBuildReturnsEveryFaultWithItsLine(t *testing.T) {
 	}
 }
 
+func TestBuiltTopologyTakesNothingMore(t *testing.T) {
+	b := stream.NewBuilder()
+	in := stream.From(b, text("in"))
+	first, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := b.Build(); err != nil || again.Fingerprint() != first.Fingerprint() {
+		t.Errorf("a second Build: %v", err)
+	}
+	stream.To(in, text("out"))
+	want := fmt.Sprintf("faults_test.go:%d: stream.To: the topology is built already: nothing can be added to it", line()-1)
+	if _, err := b.Build(); err == nil || err.Error() != want {
+		t.Errorf("have %v\nwant %s", err, want)
+	}
+}
+
+func TestOneTopicIsNotTwoTables(t *testing.T) {
+	b := stream.NewBuilder()
+	ktable.From(b, text("in"), statestore.KeyValue("one", serde.String, serde.String))
+	ktable.From(b, text("in"), statestore.KeyValue("two", serde.String, serde.String))
+	at := line() - 1
+	want := fmt.Sprintf(`faults_test.go:%d: ktable.From: topic "in" is already read as a table at faults_test.go:%d: use that table`, at, at-1)
+	if _, err := b.Build(); err == nil || err.Error() != want {
+		t.Errorf("have %v\nwant %s", err, want)
+	}
+}
+
 func TestBuildRefusesAnEmptyTopology(t *testing.T) {
 	_, err := stream.NewBuilder().Build()
 	if err == nil || err.Error() != "stream.Build: the topology is empty: it reads no topic" {

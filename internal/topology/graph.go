@@ -19,6 +19,7 @@ type Graph struct {
 	reparts    []*repartition
 	groups     []copartition
 	faults     []error
+	built      bool // Build has returned a topology: nothing can be added to it
 }
 
 type nodeKind int8
@@ -104,6 +105,11 @@ func (g *Graph) NextName(prefix string) string {
 }
 
 func (g *Graph) add(n *Node) *Node {
+	if g.built {
+		g.Fault(n.op, "the topology is built already: nothing can be added to it")
+		n.graph = g
+		return n
+	}
 	n.graph, n.id = g, len(g.nodes)
 	g.nodes = append(g.nodes, n)
 	for _, p := range n.parents {
@@ -267,6 +273,7 @@ func (g *Graph) Build() (*Topology, error) {
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
+	g.built = true
 	t.fingerprint = t.computeFingerprint()
 	return t, nil
 }
