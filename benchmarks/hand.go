@@ -121,7 +121,7 @@ func (h *handCount) consumer(topic string) (*kgo.Client, *kgo.GroupTransactSessi
 		cl, err := kgo.NewClient(opts...)
 		return cl, nil, err
 	}
-	opts = append(opts, kgo.TransactionalID(group), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets())
+	opts = append(opts, kgo.TransactionalID(group), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	session, err := kgo.NewGroupTransactSession(opts...)
 	if err != nil {
 		return nil, nil, err

@@ -43,7 +43,7 @@ func openInput(args []string) (*input, error) {
 	for _, arg := range args {
 		if arg == "-" {
 			if stdin {
-				return nil, fmt.Errorf("%w: - is there twice, but standard input can be read once", errUsage)
+				return nil, usageError("- is there twice, but standard input can be read only once")
 			}
 			stdin = true
 			in.files = append(in.files, inputFile{path: arg})
@@ -118,7 +118,7 @@ func goSource() (string, error) {
 	out, err := exec.Command("go", "env", "GOROOT").Output()
 	root := strings.TrimSpace(string(out))
 	if err != nil || root == "" {
-		return "", errors.New("Go's own source, the default text, was not found (go env GOROOT does not answer): name the files to count")
+		return "", errors.New("the default text, Go's own source, was not found (go env GOROOT does not answer): name the files to count")
 	}
 	return filepath.Join(root, "src"), nil
 }

@@ -84,13 +84,13 @@ func TestInputIsKnownByPathsAndSizes(t *testing.T) {
 		return in.id
 	}
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
-	if id(a, b) != id(a, b) {
+	before := id(a, b)
+	if id(a, b) != before {
 		t.Error("the same files are another input")
 	}
-	if id(dir) != id(a, b) {
+	if id(dir) != before {
 		t.Error("a directory is another input than its files")
 	}
-	before := id(a, b)
 	for _, other := range [][]string{{a}, {b, a}, {a, b, "-"}} {
 		if id(other...) == before {
 			t.Errorf("%v is the same input as %v", other, []string{a, b})

@@ -42,11 +42,17 @@ type options struct {
 // defaultPartitions gives two cores something to share, and batches that are still large.
 const defaultPartitions = 4
 
-// errUsage marks an error that is the caller's command line; errHelp says that help was asked for and given.
+// errUsage is what every usageError is; errHelp says that help was asked for and given.
 var (
 	errUsage = errors.New("usage")
 	errHelp  = errors.New("help")
 )
+
+// usageError is a fault in the command line.
+type usageError string
+
+func (e usageError) Error() string        { return string(e) }
+func (e usageError) Is(target error) bool { return target == errUsage }
 
 func parseOptions(args []string, out io.Writer) (options, error) {
 	o := options{}
@@ -67,7 +73,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 		fmt.Fprint(out, usage, f.FlagUsages())
 		return o, errHelp
 	case err != nil:
-		return o, fmt.Errorf("%w: %w", errUsage, err)
+		return o, usageError(err.Error())
 	}
 	o.inputs = f.Args()
 	o.exactly = guarantee == exactlyOnce
@@ -102,5 +108,5 @@ func (o *options) validate(f *pflag.FlagSet, guarantee string) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("%w: %s", errUsage, fault)
+	return usageError(fault)
 }
