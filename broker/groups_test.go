@@ -208,30 +208,45 @@ func commitOffset(t *testing.T, m *member, partition int32, at kgo.EpochOffset) 
 	return failed
 }
 
+func ask[R kmsg.Response](c *brokertest.Conn, req kmsg.Request, version int16) R {
+	req.SetVersion(version)
+	return c.Ask(req).(R)
+}
+
+// A client gives its membership up when it cannot connect, so this is asked without one.
 func TestMembershipSurvivesTheBroker(t *testing.T) {
 	b := brokertest.Start(t, broker.Config{})
-	makeTopic(t, b, "in", 2)
-	members := []*member{consume(t, b, "g", "in"), consume(t, b, "g", "in")}
-	until(t, members, shared(1, 1))
-	ids := func() (all []string) {
-		for _, m := range members {
-			id, generation := m.GroupMetadata()
-			all = append(all, fmt.Sprintf("%s in %d", id, generation))
-		}
-		return all
+	c := b.Dial(t)
+	find := kmsg.NewPtrFindCoordinatorRequest()
+	find.CoordinatorKey = "g"
+	if resp := ask[*kmsg.FindCoordinatorResponse](c, find, 3); resp.ErrorCode != 0 {
+		t.Fatal(kerr.ErrorForCode(resp.ErrorCode))
 	}
-	before := ids()
-	b.Kill()
-	for i, m := range members {
-		m.mu.Lock()
-		p := m.owned[0]
-		m.mu.Unlock()
-		if err := commitOffset(t, m, p, kgo.EpochOffset{Epoch: -1, Offset: 5}); err != nil {
-			t.Errorf("member %d commits: %v", i, err)
-		}
+	join := kmsg.NewPtrJoinGroupRequest()
+	join.Group, join.ProtocolType, join.SessionTimeoutMillis, join.RebalanceTimeoutMillis = "g", "consumer", 10_000, 10_000
+	join.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range", Metadata: []byte{0, 0}}}
+	joined := ask[*kmsg.JoinGroupResponse](c, join, 3)
+	if joined.ErrorCode != 0 {
+		t.Fatal(kerr.ErrorForCode(joined.ErrorCode))
 	}
-	if after := ids(); !slices.Equal(before, after) {
-		t.Errorf("the kill of the broker moved the members from %v to %v", before, after)
+	sync := kmsg.NewPtrSyncGroupRequest()
+	sync.Group, sync.MemberID, sync.Generation = "g", joined.MemberID, joined.Generation
+	sync.GroupAssignment = []kmsg.SyncGroupRequestGroupAssignment{{MemberID: joined.MemberID, MemberAssignment: []byte("mine")}}
+	if resp := ask[*kmsg.SyncGroupResponse](c, sync, 3); resp.ErrorCode != 0 {
+		t.Fatal(kerr.ErrorForCode(resp.ErrorCode))
+	}
+	for _, end := range []func(){b.Restart, b.Kill} {
+		end()
+		c := b.Dial(t)
+		beat := kmsg.NewPtrHeartbeatRequest()
+		beat.Group, beat.MemberID, beat.Generation = "g", joined.MemberID, joined.Generation
+		if resp := ask[*kmsg.HeartbeatResponse](c, beat, 4); resp.ErrorCode != 0 {
+			t.Errorf("the next heartbeat is told %v", kerr.ErrorForCode(resp.ErrorCode))
+		}
+		sync.GroupAssignment = nil
+		if resp := ask[*kmsg.SyncGroupResponse](c, sync, 3); resp.ErrorCode != 0 || string(resp.MemberAssignment) != "mine" {
+			t.Errorf("the assignment is %q, %v", resp.MemberAssignment, kerr.ErrorForCode(resp.ErrorCode))
+		}
 	}
 }
 
