@@ -57,6 +57,18 @@ func TestNoBrokerSaysWhereAndWhatToDo(t *testing.T) {
 	}
 }
 
+func TestServerThatSaysNothingIsGivenUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the time-out; left out with -short")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	millrace(t, "", "topic", "list", "--brokers", ln.Addr().String()).expect(t, exitFailed).says(t, ln.Addr().String(), "no answer within")
+}
+
 func TestVersion(t *testing.T) {
 	millrace(t, "", "version").expect(t, exitDone, "millrace "+release)
 	if v := decode[versionInfo](t, millrace(t, "", "version", "-o", "json")); v.Version != release || v.Go == "" {

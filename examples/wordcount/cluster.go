@@ -41,11 +41,7 @@ func (c *cluster) connect(ctx context.Context, report func(string)) error {
 	}
 	defer cl.Close()
 	for try := 1; ; try++ {
-		err := func() error {
-			ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-			defer cancel()
-			return cl.Ping(ctx)
-		}()
+		err := ping(ctx, cl)
 		where := strings.Join(c.brokers, ",")
 		switch {
 		case err == nil:
@@ -61,6 +57,21 @@ func (c *cluster) connect(ctx context.Context, report func(string)) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// ping asks the cluster for a sign of life within connectTimeout. The client looks at the context only once it is connected, so a server that accepts connections and
+// says nothing is left behind here.
+func ping(ctx context.Context, cl *kgo.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	answered := make(chan error, 1)
+	go func() { answered <- cl.Ping(ctx) }()
+	select {
+	case err := <-answered:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("no answer within %v: %w", connectTimeout, ctx.Err())
 	}
 }
 
