@@ -36,18 +36,17 @@ type Table struct {
 	order []sortKey // scratch of the sorted view
 }
 
-// entry is one key. Pointer-free.
+// entry is one key. Pointer-free, and half a cache line.
 type entry struct {
 	key    ref
 	value  ref
 	keyLen uint32
 	length uint32 // of the value
 	cap    uint32 // bytes reserved at value
-	hash   uint32
 	flags  flags
 }
 
-type flags uint8
+type flags uint32
 
 const (
 	present     flags = 1 << iota // the key has a value; without it the entry says that there is none
@@ -60,7 +59,7 @@ const (
 const (
 	none = ^uint32(0)
 	// entryBytes is what an entry takes besides key and value: the entry itself and its slots at the average load.
-	entryBytes = 40 + 12
+	entryBytes = 32 + 12
 	minSlots   = 16
 )
 
@@ -136,39 +135,38 @@ func (t *Table) hash(key []byte) uint32 {
 
 // add appends an entry for a key that the table does not have. Its value is empty.
 func (t *Table) add(key []byte) uint32 {
-	r, b := t.arena.alloc(len(key))
-	copy(b, key)
-	return t.addRef(r, uint32(len(key)), t.hash(key))
-}
-
-func (t *Table) addRef(key ref, keyLen, hash uint32) uint32 {
 	if 4*(len(t.entries)+1) > 3*len(t.slots) {
 		t.grow()
 	}
+	r, b := t.arena.alloc(len(key))
+	copy(b, key)
 	i := uint32(len(t.entries))
-	t.entries = append(t.entries, entry{key: key, keyLen: keyLen, hash: hash})
+	t.entries = append(t.entries, entry{key: r, keyLen: uint32(len(key))})
 	if t.track {
 		t.pending = append(t.pending, pending{})
 	}
-	t.link(i, hash)
+	t.link(uint64(t.hash(key))<<32 | uint64(i+1))
 	t.last = i
 	return i
 }
 
-// link stores an entry in the first free slot after its hash.
-func (t *Table) link(i, hash uint32) {
+// link stores a slot in the first free place after its hash.
+func (t *Table) link(slot uint64) {
 	mask := uint32(len(t.slots) - 1)
-	at := hash & mask
+	at := uint32(slot>>32) & mask
 	for t.slots[at] != 0 {
 		at = (at + 1) & mask
 	}
-	t.slots[at] = uint64(hash)<<32 | uint64(i+1)
+	t.slots[at] = slot
 }
 
 func (t *Table) grow() {
-	t.slots = make([]uint64, max(minSlots, 2*len(t.slots)))
-	for i := range t.entries {
-		t.link(uint32(i), t.entries[i].hash)
+	old := t.slots
+	t.slots = make([]uint64, max(minSlots, 2*len(old)))
+	for _, slot := range old {
+		if slot != 0 {
+			t.link(slot)
+		}
 	}
 }
 
@@ -334,9 +332,7 @@ func (t *Table) choose(keep int) []uint32 {
 // adopt copies one entry of another table whose keys this one does not have.
 func (t *Table) adopt(from *Table, i uint32) uint32 {
 	src := &from.entries[i]
-	r, b := t.arena.alloc(int(src.keyLen))
-	copy(b, from.keyOf(src))
-	n := t.addRef(r, src.keyLen, src.hash)
+	n := t.add(from.keyOf(src))
 	e := &t.entries[n]
 	t.setValue(e, from.valueOf(src))
 	e.flags = src.flags &^ (used | pendingFlag)
