@@ -80,6 +80,15 @@ func TestBuildReturnsEveryFaultWithItsLine(t *testing.T) {
 	stream.To(in, text(""))
 	expect(line()-1, `stream.To: a topic needs a name`)
 
+	stream.To(in, text("zwei wörter"))
+	expect(line()-1, `stream.To: topic name "zwei wörter": only letters a-z and A-Z, digits, '.', '_' and '-' are allowed`)
+
+	ktable.Count(stream.GroupByKey(in), statestore.KeyValue("a/b", serde.String, serde.Int64))
+	expect(line()-1, `ktable.Count: store "a/b" cannot name its changelog: topic name "a/b-changelog": only letters a-z and A-Z, digits, '.', '_' and '-' are allowed`)
+
+	stream.Repartition(in, text(""))
+	expect(line()-1, `stream.Repartition: a repartition topic needs a name`)
+
 	lookless := ktable.From(b, text("lookless"), nil)
 	at := line() - 1
 	ktable.JoinStream(in, lookless, func(a, b string) string { return a })

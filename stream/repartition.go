@@ -12,11 +12,11 @@ func Repartition[K, V any](s *Stream[K, V], via Topic[K, V]) *Stream[K, V] {
 // Through is internal: it is Repartition of an edge.
 func Through[K, V any](op topology.Op, in topology.Edge[K, V], via Topic[K, V]) topology.Edge[K, V] {
 	g := in.Node.Graph()
-	ref := topology.TopicRef{Name: via.name + topology.RepartitionSuffix, Internal: true}
 	if via.name == "" {
 		g.Fault(op, "a repartition topic needs a name")
-		return in
+		return topology.Edge[K, V]{Node: in.Node}
 	}
+	ref := topology.TopicRef{Name: via.name + topology.RepartitionSuffix, Internal: true}
 	if handle, taken := g.Repartition(op, ref, in.Node); taken {
 		if was, ok := handle.(topology.Edge[K, V]); ok {
 			return was

@@ -10,9 +10,9 @@ type FaultKind int8
 
 const (
 	FaultDeserialization FaultKind = iota // a source could not decode it
-	FaultProcessing                       // a user's function returned an error or panicked, or a value could not be kept in a store
+	FaultProcessing                       // a user's function returned an error or panicked
 	FaultProduction                       // a result could not be encoded for its topic
-	FaultInternal                         // a store or the environment failed: no handler can skip it
+	FaultInternal                         // a store or the environment failed, or a value could not be encoded for a store: no handler can skip it
 )
 
 func (k FaultKind) String() string {

@@ -144,8 +144,8 @@ func AddSource[K, V any](g *Graph, op Op, name string, spec SourceSpec, wire fun
 	n := g.add(&Node{name: name, kind: sourceNode, op: op, source: &spec,
 		wire: func(w *Wiring, n *Node) any { return wire(w, n, Next[K, V](w, n)) }})
 	for _, t := range spec.Topics {
-		if t.Name == "" {
-			g.Fault(op, "a topic needs a name")
+		if err := checkTopicName(t.Name); err != nil {
+			g.Fault(op, "%w", err)
 			continue
 		}
 		switch was := g.topics[t]; {
@@ -178,8 +178,8 @@ func AddProcessor[KI, VI, KO, VO any](g *Graph, op Op, name string, parents []*N
 
 // AddSink adds an operator that writes to a topic.
 func AddSink[K, V any](g *Graph, op Op, name string, parent *Node, topic TopicRef, wire func(w *Wiring, n *Node) Sink[K, V]) *Node {
-	if topic.Name == "" {
-		g.Fault(op, "a topic needs a name")
+	if err := checkTopicName(topic.Name); err != nil && !topic.Internal { // the source of an internal topic reports it
+		g.Fault(op, "%w", err)
 	}
 	return g.add(&Node{name: name, kind: sinkNode, op: op, parents: []*Node{parent}, sink: topic,
 		wire: func(w *Wiring, n *Node) any { return guard(w, n, wire(w, n)) }})
@@ -191,6 +191,9 @@ func (g *Graph) AddStore(op Op, n *Node, spec statestore.Spec) {
 	if name == "" {
 		g.Fault(op, "a store needs a name")
 		return
+	}
+	if err := checkTopicName(name + ChangelogSuffix); err != nil {
+		g.Fault(op, "store %q cannot name its changelog: %w", name, err)
 	}
 	if was := g.storeByRef[name]; was != nil {
 		g.Fault(op, "store %q is already used at %s", name, was.op.Site)

@@ -122,16 +122,16 @@ func (t *Task) Process(source int, raw *RawRecord, timestamp int64) (err error) 
 	t.raw, t.at = raw, int32(s.node.id)
 	defer t.recoverInto(&err)
 	if err = s.entry(raw, timestamp); err != nil {
-		if t.handler == nil {
-			return t.fault(FaultInternal, nil, err)
+		if t.handler != nil {
+			err = settle(t.handler, t.env, err)
 		}
-		if err = settle(t.handler, t.env, err); err != nil {
-			return t.fault(FaultInternal, nil, err)
+		if err != nil {
+			return t.fault(FaultInternal, t.current(), err)
 		}
 	}
 	if t.schedule.streamDue(t.streamTime) {
 		if err = t.schedule.fireStream(t.streamTime); err != nil {
-			return t.fault(FaultInternal, nil, err)
+			return t.fault(FaultInternal, t.current(), err)
 		}
 	}
 	return nil
@@ -147,9 +147,10 @@ func (t *Task) recoverInto(err *error) {
 
 // Punctuate fires the wall-clock punctuators that are due at wall, ms since 1970.
 func (t *Task) Punctuate(wall int64) (err error) {
+	t.at = -1
 	defer t.recoverInto(&err)
 	if err = t.schedule.fireWall(wall); err != nil {
-		return t.fault(FaultInternal, nil, err)
+		return t.fault(FaultInternal, t.current(), err)
 	}
 	return nil
 }
@@ -159,10 +160,11 @@ func (t *Task) NextPunctuation() (wall int64, ok bool) { return t.schedule.nextW
 
 // Flush forwards what write-back caches hold back, upper stores before the lower ones that their results reach.
 func (t *Task) Flush() (err error) {
+	t.at = -1
 	defer t.recoverInto(&err)
 	for _, s := range t.stores {
 		if err = s.Flush(); err != nil {
-			return t.fault(FaultInternal, nil, err)
+			return t.fault(FaultInternal, t.current(), err)
 		}
 	}
 	return nil

@@ -145,13 +145,17 @@ func (t *Task) fault(kind FaultKind, n *Node, err error) error {
 	return f
 }
 
+// current is the operator in charge, nil when there is none.
+func (t *Task) current() *Node {
+	if t.at < 0 {
+		return nil
+	}
+	return t.sub.topo.nodes[t.at]
+}
+
 // panicFault is called while a panic is being recovered: the operator in charge is the one that wrote the task's cell last.
 func (t *Task) panicFault(p any) error {
-	var n *Node
-	if id := int(t.at); id >= 0 && id < len(t.sub.topo.nodes) {
-		n = t.sub.topo.nodes[id]
-	}
-	err := t.fault(FaultProcessing, n, &Panic{Value: p})
+	err := t.fault(FaultProcessing, t.current(), &Panic{Value: p})
 	var f *Fault
 	if errors.As(err, &f) {
 		f.Stack = debug.Stack()
