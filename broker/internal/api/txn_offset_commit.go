@@ -61,18 +61,18 @@ func commitInTransaction(ctx context.Context, n *Node, req *kmsg.TxnOffsetCommit
 	if err != nil {
 		return err
 	}
-	err = n.Transactions.EnsurePartitions(ctx, txn.AddRequest{
-		ID:         req.TransactionalID,
-		Identity:   identity(req.ProducerID, req.ProducerEpoch),
-		Partitions: []txn.TopicPartition{p},
-	}, req.Version >= txnOffsetCommitAdds)[0]
-	switch {
-	case err == kerr.TransactionAbortable && req.Version < txnOffsetCommitAbortable:
-		return kerr.InvalidTxnState
-	case err != nil:
+	adds := req.Version >= txnOffsetCommitAdds
+	return n.Groups.CommitInTransaction(ctx, commit, adds, func(ctx context.Context) error {
+		err := n.Transactions.EnsurePartitions(ctx, txn.AddRequest{
+			ID:         req.TransactionalID,
+			Identity:   identity(req.ProducerID, req.ProducerEpoch),
+			Partitions: []txn.TopicPartition{p},
+		}, adds)[0]
+		if err == kerr.TransactionAbortable && req.Version < txnOffsetCommitAbortable {
+			return kerr.InvalidTxnState
+		}
 		return err
-	}
-	return n.Groups.Commit(ctx, commit)
+	})
 }
 
 // answerTxnOffsetCommit answers every partition: the request's error, its own, or that it does not exist. done are the

@@ -39,6 +39,7 @@ type Coordinator struct {
 		sync.Mutex
 		last    group.Token
 		waiting map[group.Token]waiter
+		guards  map[*guard]struct{}
 	}
 }
 
@@ -55,6 +56,7 @@ func New(cfg Config) *Coordinator {
 	}
 	c := &Coordinator{cfg: cfg}
 	c.mu.waiting = map[group.Token]waiter{}
+	c.mu.guards = map[*guard]struct{}{}
 	c.set = coordinator.NewSet(coordinator.Config[*group.Machine]{
 		Topic: Topic,
 		New:   func(int32, int32) *group.Machine { return group.New(cfg.Group) },
@@ -169,6 +171,7 @@ func (c *Coordinator) do(ctx context.Context, groupID string, step func(*group.M
 // WriteMarker ends a transaction's part in a partition of __consumer_offsets: its offsets count, or never did, when it
 // returns nil.
 func (c *Coordinator) WriteMarker(ctx context.Context, partition int32, m entry.Marker) error {
+	c.voidGuards(m)
 	s, err := c.set.Shard(partition)
 	if err != nil {
 		return err

@@ -10,8 +10,13 @@ import (
 )
 
 // Commit stores offsets; r.Offsets get their own errors, besides that of the request. With a producer they count when its
-// transaction commits; the caller has made sure that __consumer_offsets is part of it.
+// transaction commits; see CommitInTransaction for who makes sure that __consumer_offsets is part of it.
 func (c *Coordinator) Commit(ctx context.Context, r *group.CommitRequest) error {
+	return c.commit(ctx, r, nil)
+}
+
+// commit stores offsets if allowed, unless nil, has no objection when it is their turn.
+func (c *Coordinator) commit(ctx context.Context, r *group.CommitRequest, allowed func() error) error {
 	if r.Group == "" {
 		return kerr.InvalidGroupID
 	}
@@ -21,6 +26,11 @@ func (c *Coordinator) Commit(ctx context.Context, r *group.CommitRequest) error 
 	}
 	var answer error
 	step := func(m *group.Machine, now time.Time, w *coordinator.Writer) {
+		if allowed != nil {
+			if answer = allowed(); answer != nil {
+				return
+			}
+		}
 		var res group.Result
 		res, answer = m.Commit(now, r)
 		w.AppendTxn(r.Producer, res.Records...)

@@ -144,7 +144,7 @@ func (c *Coordinator) run(ctx context.Context, id string, request func(*txn.Coor
 		})
 		switch {
 		case err != nil:
-			return failed(err)
+			return failed(clientError(err))
 		case step.Reply.Err == errNoIDs:
 			if err := c.ids.reserve(ctx); err != nil {
 				return failed(err)
@@ -166,6 +166,14 @@ func (c *Coordinator) run(ctx context.Context, id string, request func(*txn.Coor
 			return step.Reply
 		}
 	}
+}
+
+// clientError keeps UNKNOWN_SERVER_ERROR from producers: clients have taken it, as an answer to EndTxn, for a commit.
+func clientError(err error) error {
+	if errors.Is(err, kerr.UnknownServerError) {
+		return kerr.CoordinatorNotAvailable
+	}
+	return err
 }
 
 func failed(err error) txn.Reply { return txn.Reply{Err: err, Identity: txn.None} }

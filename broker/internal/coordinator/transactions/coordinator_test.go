@@ -241,6 +241,24 @@ func TestARefusedWriteHasNoEffect(t *testing.T) {
 	})
 }
 
+// franz-go v1.21.4: EndTxn that answered UNKNOWN_SERVER_ERROR was taken for a commit. It is never answered.
+func TestNoAnswerIsUnknownServerError(t *testing.T) {
+	for _, refusal := range []error{kerr.MessageTooLarge, kerr.UnknownServerError, kerr.KafkaStorageError, errors.New("input/output error")} {
+		synctest.Test(t, func(t *testing.T) {
+			h := start(t, &memLog{}, &memMarkers{})
+			defer h.Close()
+			who := h.init("x")
+			h.add("x", who, 0)
+			h.log.setRefuse(refusal)
+			r := h.EndTxn(t.Context(), txn.EndRequest{ID: "x", Identity: who, Commit: true, Protocol: txn.V2})
+			var k *kerr.Error
+			if !errors.As(r.Err, &k) || !k.Retriable || k == kerr.UnknownServerError {
+				t.Errorf("refused with %v, EndTxn answers %v", refusal, r.Err)
+			}
+		})
+	}
+}
+
 // The Complete record may be refused: the markers are written again, and whoever waits for them is not forgotten.
 func TestARefusedCompletionIsDoneAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
