@@ -88,7 +88,7 @@ func (f *fetch) read() {
 		}
 	}
 	if f.size() == 0 {
-		f.drop() // who waits holds no buffer
+		f.drop()
 	}
 }
 
@@ -177,15 +177,16 @@ func (f *fetch) wait(ctx context.Context) {
 	f.read()
 	timer := time.NewTimer(min(time.Duration(f.req.MaxWaitMillis)*time.Millisecond, maxFetchWait))
 	defer timer.Stop()
-	for !f.ready() {
+	for over := false; !over && !f.ready(); {
+		f.drop() // who waits holds no buffer
 		select {
 		case <-w.C():
-			f.read()
 		case <-timer.C:
-			return
+			over = true
 		case <-ctx.Done():
-			return
+			over = true
 		}
+		f.read()
 	}
 }
 
