@@ -39,6 +39,8 @@ type App struct {
 	storeBytes int              // what a store's cache may keep
 	restores   chan struct{}    // a token for each restore that may run at once
 
+	noting sync.Mutex // over noteState; taken before mu
+
 	mu      sync.Mutex
 	workers []*worker // guarded by mu
 	engines *engines  // nil before and after Run; guarded by mu
@@ -180,6 +182,7 @@ func (a *App) runWorkers(ctx context.Context, admin *kgo.Client) error {
 	a.mu.Lock()
 	a.workers, a.kill = workers, kill
 	a.mu.Unlock()
+	a.noteState() // workers that were ready before they were listed
 
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -214,6 +217,8 @@ func (a *App) runWorkers(ctx context.Context, admin *kgo.Client) error {
 
 // noteState sets Running when every worker has what it was granted at work, Rebalancing otherwise.
 func (a *App) noteState() {
+	a.noting.Lock() // what was looked at first must not be told last
+	defer a.noting.Unlock()
 	a.mu.Lock()
 	workers := a.workers
 	a.mu.Unlock()

@@ -76,6 +76,9 @@ func newWorker(a *App, index int, life context.Context) (*worker, error) {
 		tasks:         make(map[topology.TaskID]*task),
 		batches:       make(map[statestore.Engine]statestore.Batch),
 	}
+	// The client joins the group at once: its callbacks wait until the worker is complete.
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.balancer = &balancer{app: a, process: a.process, transactional: w.transactional}
 	opts := slices.Concat(a.connection("worker-"+strconv.Itoa(index)), a.features.Options(), w.groupOptions())
 	cl, err := kgo.NewClient(opts...)
