@@ -42,7 +42,8 @@ type Backend struct {
 	CacheBytes int
 	// WriteBack says that forwarding to the operators below waits for Flush (Kafka's record cache). Without it every change is forwarded at once.
 	WriteBack bool
-	// StreamTime returns the task's stream time in milliseconds, for retention.
+	// StreamTime returns the task's stream time in milliseconds, for stores that forget by the task's time. A window store has a time of its own, the latest start
+	// that was put into it, so that it shows the same after a restore.
 	StreamTime func() int64
 }
 
@@ -54,7 +55,8 @@ type Backend struct {
 // A store belongs to one goroutine.
 type Store interface {
 	StoreName() string
-	// Flush hands the entries that the write-back cache held back to the function that the operator registered, in the order of their last change.
+	// Flush hands the entries that the write-back cache held back to the function that the operator registered, in the order of their last change. As in Kafka
+	// Streams, a key that had no value and has none again is left out.
 	Flush() error
 	// StagedBytes is the memory that staged changes take.
 	StagedBytes() int
