@@ -13,14 +13,28 @@ import (
 func From[K, V any](b *stream.Builder, topic stream.Topic[K, V], store *statestore.KeyValueSpec[K, V], opts ...stream.SourceOption) *Table[K, V] {
 	op, g := topology.Here("ktable.From"), b.Graph()
 	source := stream.AddSource(b, op, []stream.Topic[K, V]{topic}, true, opts...)
-	old := &oldValues{}
+	return latest(g, op, "KTABLE-SOURCE-", source, store)
+}
+
+// ToTable makes a stream a table: the latest value of each key is its row, and a null value deletes it. Rows are kept in the store, which may be nil as for
+// [From]. Where an operator above may have changed the stream's keys, a repartition topic must be given.
+func ToTable[K, V any](s *stream.Stream[K, V], store *statestore.KeyValueSpec[K, V], via ...stream.Topic[K, V]) *Table[K, V] {
+	op := topology.Here("ktable.ToTable")
+	in := stream.Partitioned(op, s.Edge(), via)
+	g := in.Node.Graph()
+	t := latest(g, op, "KSTREAM-TOTABLE-", in.Node, store)
+	g.Copartition(op, t.node)
+	return t
+}
+
+// latest adds the node that makes the latest value of each key its row.
+func latest[K, V any](g *topology.Graph, op topology.Op, prefix string, in *topology.Node, store *statestore.KeyValueSpec[K, V]) *Table[K, V] {
 	if store == nil {
-		old.never = true
-		return &Table[K, V]{node: addChanges[K, V](g, op, source), old: old}
+		return &Table[K, V]{node: addChanges[K, V](g, op, prefix, in), old: &oldValues{never: true}}
 	}
 	checkKeyValue(g, op, store)
-	name := store.StoreName()
-	n := topology.AddProcessor(g, op, g.NextName("KTABLE-SOURCE-"), []*topology.Node{source}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, V]) topology.Sink[K, V] {
+	name, old := store.StoreName(), &oldValues{}
+	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, V]) topology.Sink[K, V] {
 		s := w.Store(name).(statestore.KeyValueStore[K, V])
 		f := keyValueForwarder(w, n, s, old, next)
 		drop := w.Drop(n)
@@ -40,8 +54,8 @@ func From[K, V any](b *stream.Builder, topic stream.Topic[K, V], store *statesto
 }
 
 // addChanges adds the node that turns records into changes of a table that keeps nothing.
-func addChanges[K, V any](g *topology.Graph, op topology.Op, source *topology.Node) *topology.Node {
-	return topology.AddProcessor(g, op, g.NextName("KTABLE-SOURCE-"), []*topology.Node{source}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, V]) topology.Sink[K, V] {
+func addChanges[K, V any](g *topology.Graph, op topology.Op, prefix string, in *topology.Node) *topology.Node {
+	return topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, V]) topology.Sink[K, V] {
 		var out rows[K, V]
 		drop := w.Drop(n)
 		return func(r *topology.Record[K, V]) error {

@@ -288,6 +288,22 @@ func TestTableWithoutStoreKeepsNothing(t *testing.T) {
 	expect(t, d, out, "a=∅@1", "a=y@2", "a=∅@3") // what a row was before, nobody knows
 }
 
+// TestToTable covers a stream whose keys stayed and one whose keys changed.
+func TestToTable(t *testing.T) {
+	b, out := stream.NewBuilder(), text("out")
+	in := stream.From(b, text("in"))
+	byValue := stream.SelectKey(in, func(_, v string) string { return v })
+	stream.To(ktable.ToStream(ktable.ToTable(in, texts("kept"))), out)
+	stream.To(ktable.ToStream(ktable.ToTable(byValue, texts("by-value"), text("via"))), text("out2"))
+	d := start(t, b, runtimetest.Config{})
+	feed(t, d, "in", "k=a@1", "k=b@2", "k=∅@3", "∅=c@4")
+	expect(t, d, out, "k=a@1", "k=b@2", "k=∅@3")
+	expect(t, d, text("out2"), "a=a@1", "b=b@2", "=∅@3", "c=c@4")
+	if have := drops(d); have[runtimetest.DropNullKey] != 1 || d.Dropped() != 1 {
+		t.Errorf("drops: %v", d.Drops())
+	}
+}
+
 // TestStreamTableJoins covers rows that come, change and go, null keys and null values, and keys that changed.
 func TestStreamTableJoins(t *testing.T) {
 	type ss = *stream.Stream[string, string]

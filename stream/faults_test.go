@@ -50,7 +50,7 @@ func TestBuildReturnsEveryFaultWithItsLine(t *testing.T) {
 	expect(line()-1, `stream.Repartition: repartition topic "r-repartition" is already used at faults_test.go:%d`, r)
 
 	ktable.From(b, text("in"), statestore.KeyValue("t", serde.String, serde.String))
-	expect(line()-1, `ktable.From: topic "in" is read as a stream and as a table (the other is at faults_test.go:%d): use ktable.ToStream or stream.ToTable of one of them`, first-1)
+	expect(line()-1, `ktable.From: topic "in" is read as a stream and as a table (the other is at faults_test.go:%d): use ktable.ToStream or ktable.ToTable of one of them`, first-1)
 
 	stream.From(b, stream.NewTopic("in", serde.Int64, serde.String))
 	expect(line()-1, `stream.From: topic "in" is already read by a source with other topics, types or options at faults_test.go:%d`, first-1)

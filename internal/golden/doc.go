@@ -5,5 +5,5 @@
 //	go test ./internal/golden -golden DIR         the cases in DIR
 //	go test ./internal/golden -v -run /NAME       one case
 //
-// A case whose topology needs an operator that does not exist is skipped and says which; the number of such cases is printed.
+// A case whose topology needs an operator that does not exist is skipped and says which; how many are, and why, is printed with -v, or when a case fails.
 package golden

@@ -37,6 +37,7 @@ type streamer interface {
 	peek(e expr, end bool) streamer
 	merge(o streamer) streamer
 	repartition(op *caseOp) streamer
+	toTable(in *interpreter, op *caseOp) tabler
 	groupByKey(op *caseOp) grouper
 	groupBy(op *caseOp) grouper
 	to(in *interpreter, topic string)
@@ -176,6 +177,8 @@ func (in *interpreter) streamOp(s streamer, op *caseOp) any {
 		return s.merge(in.stream(op.With))
 	case "repartition":
 		return s.repartition(op)
+	case "toTable":
+		return s.toTable(in, op)
 	case "groupByKey":
 		return s.groupByKey(op)
 	case "groupBy":

@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace-io/millrace/ktable"
 	"github.com/millrace-io/millrace/runtime/runtimetest"
+	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/stream"
 	"github.com/millrace-io/millrace/stream/serde"
 )
@@ -138,6 +139,23 @@ func (s *st[K]) via(name string) stream.Topic[K, text] {
 
 func (s *st[K]) repartition(op *caseOp) streamer {
 	return s.with(stream.Repartition(s.s, s.via(op.Name).Partitions(op.Partitions)), s.kind)
+}
+
+func (s *st[K]) toTable(in *interpreter, op *caseOp) tabler {
+	values := serde.Serde[text](textSerde{s.kind})
+	var spec *statestore.KeyValueSpec[K, text]
+	switch {
+	case op.Store != "":
+		spec = keyValue(op, in.c.Config, statestore.KeyValue(op.Store, s.keys, values))
+		named(in, op, spec)
+	case in.lookedUp(op.ID):
+		spec = statestore.KeyValue(op.ID+"-unnamed", s.keys, values)
+	}
+	name := op.Name
+	if name == "" {
+		name = op.ID
+	}
+	return &tb[K, text]{t: ktable.ToTable(s.s, spec, s.via(name)), keys: s.keys, values: values, keyKind: s.keyKind, kind: s.kind}
 }
 
 func (s *st[K]) groupByKey(op *caseOp) grouper {

@@ -154,7 +154,7 @@ func AddSource[K, V any](g *Graph, op Op, name string, spec SourceSpec, wire fun
 		case was.table && spec.Table:
 			g.Fault(op, "topic %q is already read as a table at %s: use that table", t.Name, was.node.op.Site)
 		case was.table != spec.Table:
-			g.Fault(op, "topic %q is read as a stream and as a table (the other is at %s): use ktable.ToStream or stream.ToTable of one of them", t.Name, was.node.op.Site)
+			g.Fault(op, "topic %q is read as a stream and as a table (the other is at %s): use ktable.ToStream or ktable.ToTable of one of them", t.Name, was.node.op.Site)
 		default:
 			g.Fault(op, "topic %q is already read by a source with other topics, types or options at %s", t.Name, was.node.op.Site)
 		}
