@@ -39,7 +39,7 @@ func handleFetch(ctx context.Context, n *Node, r *Request) (kmsg.Response, error
 	if !f.ready() {
 		f.wait(ctx)
 	}
-	resp := &fetchAnswer{FetchResponse: f.answer(), buf: f.buf}
+	resp := &fetchAnswer{FetchResponse: f.answer(), release: f.drop}
 	plan.done(f.served)
 	return resp, nil
 }
@@ -53,9 +53,9 @@ type fetch struct {
 	found    []fetched // by the plan's parts
 	maxBytes int
 
-	buf     *[]byte // all records found; nil when there are none
-	waiting int     // partitions that could be read
-	failed  bool    // reading one of them failed, or shows that the client must do something
+	bytes   int  // of all records found
+	waiting int  // partitions that could be read
+	failed  bool // reading one of them failed, or shows that the client must do something
 	served  map[*fetchPart]bool
 }
 
@@ -64,7 +64,7 @@ type fetched struct {
 	part      *replica.Partition
 	known     bool // the partition exists; what does not exist does not end a wait
 	res       replica.ReadResult
-	from, end int // its records are buf[from:end]
+	buf       *[]byte // its records, in a buffer of the pool; nil when there are none
 	err       error
 	diverging *kmsg.FetchResponseTopicPartitionDivergingEpoch
 }
@@ -72,11 +72,10 @@ type fetched struct {
 // read looks at every partition once, in order, until the answer is full.
 func (f *fetch) read() {
 	f.drop()
-	f.buf, f.waiting, f.failed = takeRecordBuffer(), 0, false
+	f.waiting, f.failed = 0, false
 	for i, p := range f.plan.parts {
 		got := &f.found[i]
-		at := len(*f.buf)
-		*got = fetched{from: at, end: at}
+		*got = fetched{}
 		if got.part, got.err = f.find(p); got.err != nil {
 			continue
 		}
@@ -87,22 +86,15 @@ func (f *fetch) read() {
 			f.failed = true
 		}
 	}
-	if f.size() == 0 {
-		f.drop()
-	}
 }
 
-// size is the number of bytes found.
-func (f *fetch) size() int {
-	if f.buf == nil {
-		return 0
-	}
-	return len(*f.buf)
-}
-
+// drop gives the buffers back.
 func (f *fetch) drop() {
-	giveRecordBuffer(f.buf)
-	f.buf = nil
+	for i := range f.found {
+		giveRecordBuffer(f.found[i].buf)
+		f.found[i].buf = nil
+	}
+	f.bytes = 0
 }
 
 func (f *fetch) find(p *fetchPart) (*replica.Partition, error) {
@@ -132,14 +124,19 @@ func (f *fetch) readOne(p *fetchPart, got *fetched) {
 		}
 	}
 	o := replica.ReadOptions{
-		MaxBytes:   min(f.maxBytes-f.size(), int(p.maxBytes)),
-		AtLeastOne: f.size() == 0,
+		MaxBytes:   min(f.maxBytes-f.bytes, int(p.maxBytes)),
+		AtLeastOne: f.bytes == 0,
 		Committed:  f.req.IsolationLevel == readCommitted,
 	}
-	got.res, got.err = got.part.Read(*f.buf, record.Offset(p.offset), o)
-	if got.err == nil {
-		*f.buf, got.end = got.res.Bytes, len(got.res.Bytes)
+	buf := takeRecordBuffer()
+	got.res, got.err = got.part.Read(*buf, record.Offset(p.offset), o)
+	if got.err != nil || len(got.res.Bytes) == 0 {
+		giveRecordBuffer(buf)
+		return
 	}
+	*buf = got.res.Bytes
+	got.buf = buf
+	f.bytes += len(*buf)
 }
 
 // divergence compares the epoch of the client's last record with the log: where they differ, the log was truncated since.
@@ -161,7 +158,7 @@ func divergence(part *replica.Partition, p *fetchPart) (*kmsg.FetchResponseTopic
 
 // ready reports whether the answer can go out.
 func (f *fetch) ready() bool {
-	return f.waiting == 0 || f.failed || f.req.MaxWaitMillis <= 0 || f.size() >= int(f.req.MinBytes)
+	return f.waiting == 0 || f.failed || f.req.MaxWaitMillis <= 0 || f.bytes >= int(f.req.MinBytes)
 }
 
 // wait reads again whenever something happened in one of the partitions, until the answer is ready or the time is up.
@@ -215,7 +212,7 @@ func (f *fetch) add(resp *kmsg.FetchResponse, p *fetchPart, got *fetched) {
 		return
 	}
 	p.remember(&out)
-	if got.end > got.from && f.served != nil {
+	if got.buf != nil && f.served != nil {
 		f.served[p] = true
 	}
 	f.hintLeader(resp, p, got, &out)
@@ -244,8 +241,8 @@ func (f *fetch) partition(p *fetchPart, got *fetched) kmsg.FetchResponseTopicPar
 	}
 	o := got.res.Offsets
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = int64(o.HighWatermark), int64(o.LastStable), int64(o.LogStart)
-	if got.end > got.from {
-		out.RecordBatches = (*f.buf)[got.from:got.end:got.end]
+	if got.buf != nil {
+		out.RecordBatches = *got.buf
 	}
 	if f.req.IsolationLevel == readCommitted {
 		out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}

@@ -18,17 +18,17 @@ type Gathered interface {
 	Release()
 }
 
-// fetchAnswer is a FetchResponse that is written from the buffer that its records were read into.
+// fetchAnswer is a FetchResponse that is written from the buffers that its records were read into.
 type fetchAnswer struct {
 	*kmsg.FetchResponse
-	buf *[]byte // holds all records; nil when there are none
+	release func() // gives the buffers of the records back
 }
 
-// recordBuffers are reused between fetches: a fetch of a megabyte would otherwise cost the collector a megabyte.
+// recordBuffers hold the records of one partition each. They are reused between fetches: a fetch of a megabyte would otherwise cost the collector a megabyte.
 var recordBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // keepRecordBuffer is the largest buffer that is kept for another fetch.
-const keepRecordBuffer = 4 << 20
+const keepRecordBuffer = 2 << 20
 
 // takeRecordBuffer returns an empty buffer of any capacity.
 func takeRecordBuffer() *[]byte {
@@ -43,10 +43,8 @@ func giveRecordBuffer(b *[]byte) {
 	}
 }
 
-func (a *fetchAnswer) Release() {
-	giveRecordBuffer(a.buf)
-	a.buf = nil
-}
+// Release gives the buffers back.
+func (a *fetchAnswer) Release() { a.release() }
 
 // gather collects the pieces of an answer: bytes written here, with records in between.
 type gather struct {
