@@ -192,6 +192,9 @@ func (p *produce) verify(ctx context.Context) {
 	}
 	ask := txn.AddRequest{ID: *p.req.TransactionID}
 	add := p.req.Version >= produceAddsItself
+	if !add && !p.n.Settings().Bool("transaction.partition.verification.enable") {
+		return
+	}
 	var asked []*write
 	for i := range p.writes {
 		w := &p.writes[i]

@@ -315,6 +315,50 @@ func TestOffsetsCommitWithTheTransaction(t *testing.T) {
 	})
 }
 
+// RP#13364: an aborted transaction leaves the committed offset where it was, to the record.
+func TestAnAbortLeavesTheCommittedOffset(t *testing.T) {
+	forProtocols(t, func(t *testing.T, opts []kgo.Opt) {
+		b := cluster(t, 1)
+		in := producer(t, b, "in", opts...)
+		begin(t, in)
+		produce(t, in, 0, "1", "2", "3")
+		end(t, in, kgo.TryCommit)
+		s, err := kgo.NewGroupTransactSession(slices.Concat(b.Opts(), opts, []kgo.Opt{
+			kgo.TransactionalID("etl"), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"), kgo.RequireStableFetchOffsets(),
+			kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		})...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		adm := kadm.NewClient(b.Client(t))
+		for _, step := range []struct {
+			end  kgo.TransactionEndTry
+			want int64
+		}{{kgo.TryCommit, 1}, {kgo.TryAbort, 1}, {kgo.TryAbort, 1}, {kgo.TryCommit, 2}, {kgo.TryAbort, 2}, {kgo.TryCommit, 3}} {
+			fs := s.PollRecords(ctx, 1)
+			if err := fs.Err0(); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Begin(); err != nil {
+				t.Fatal(err)
+			}
+			if ok, err := s.End(ctx, step.end); err != nil || ok != bool(step.end) {
+				t.Fatalf("End(%v): %v, %v", step.end, ok, err)
+			}
+			offsets, err := fetchStable(ctx, adm, "g")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o, _ := offsets.Lookup("t", 0); o.At != step.want {
+				t.Fatalf("after End(%v) the committed offset is %d, want %d", step.end, o.At, step.want)
+			}
+		}
+	})
+}
+
 // fetchStable asks again while the transaction's marker is on its way.
 func fetchStable(ctx context.Context, adm *kadm.Client, group string) (kadm.OffsetResponses, error) {
 	for {

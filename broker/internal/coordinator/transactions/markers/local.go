@@ -33,6 +33,7 @@ type OffsetsMarker interface {
 
 // WriteMarkers appends to all partitions before it waits for any of them, so that flushes are shared and run side by side.
 func (l *Local) WriteMarkers(ctx context.Context, m transactions.Marker, tps []txn.TopicPartition) []error {
+	m.EpochBumped = m.Protocol != txn.V1
 	errs := make([]error, len(tps))
 	im := l.Image()
 	var open []appended
@@ -81,7 +82,7 @@ func (l *Local) append(m transactions.Marker, tp txn.TopicPartition) (appended, 
 		ProducerEpoch:    record.ProducerEpoch(m.Epoch),
 		CoordinatorEpoch: m.CoordinatorEpoch,
 		Commit:           m.Commit,
-		EpochBumped:      m.Protocol != txn.V1,
+		EpochBumped:      m.EpochBumped,
 	})
 	return appended{p: p, end: info.LastOffset + 1}, kafkaError(err)
 }
