@@ -23,13 +23,15 @@ func Reduce[K, V any](g *stream.Grouped[K, V], f func(sofar, value V) V, store *
 }
 
 // ReduceCtx is [Reduce] with a function that may fail.
-func ReduceCtx[K, V any](g *stream.Grouped[K, V], f func(ctx context.Context, key K, sofar, value V) (V, error), store *statestore.KeyValueSpec[K, V]) *Table[K, V] {
+func ReduceCtx[K, V any](g *stream.Grouped[K, V], f func(ctx context.Context, key K, sofar, value V) (V, error),
+	store *statestore.KeyValueSpec[K, V]) *Table[K, V] {
 	return aggregate(topology.Here("ktable.ReduceCtx"), "KSTREAM-REDUCE-", g, store, reducer(f))
 }
 
 // Aggregate combines the values of each key into something of another type: init makes the value to begin with, and add adds a record to it. add may change
 // the aggregate in place when it also returns it.
-func Aggregate[K, V, A any](g *stream.Grouped[K, V], init func() A, add func(key K, value V, aggregate A) A, store *statestore.KeyValueSpec[K, A]) *Table[K, A] {
+func Aggregate[K, V, A any](g *stream.Grouped[K, V], init func() A,
+	add func(key K, value V, aggregate A) A, store *statestore.KeyValueSpec[K, A]) *Table[K, A] {
 	op := topology.Here("ktable.Aggregate")
 	a := adder(init, func(_ context.Context, k K, v V, agg A) (A, error) { return add(k, v, agg), nil })
 	a.missing = init == nil || add == nil
@@ -37,7 +39,8 @@ func Aggregate[K, V, A any](g *stream.Grouped[K, V], init func() A, add func(key
 }
 
 // AggregateCtx is [Aggregate] with a function that may fail.
-func AggregateCtx[K, V, A any](g *stream.Grouped[K, V], init func() A, add func(ctx context.Context, key K, value V, aggregate A) (A, error), store *statestore.KeyValueSpec[K, A]) *Table[K, A] {
+func AggregateCtx[K, V, A any](g *stream.Grouped[K, V], init func() A,
+	add func(ctx context.Context, key K, value V, aggregate A) (A, error), store *statestore.KeyValueSpec[K, A]) *Table[K, A] {
 	return aggregate(topology.Here("ktable.AggregateCtx"), "KSTREAM-AGGREGATE-", g, store, adder(init, add))
 }
 
@@ -90,7 +93,8 @@ func adder[K, V, A any](init func() A, add func(ctx context.Context, key K, valu
 }
 
 // aggregate adds an aggregation without windows.
-func aggregate[K, V, A any](op topology.Op, prefix string, grouped *stream.Grouped[K, V], store *statestore.KeyValueSpec[K, A], agg aggregator[K, V, A]) *Table[K, A] {
+func aggregate[K, V, A any](op topology.Op, prefix string, grouped *stream.Grouped[K, V],
+	store *statestore.KeyValueSpec[K, A], agg aggregator[K, V, A]) *Table[K, A] {
 	in := grouped.Input(op)
 	g := in.Node.Graph()
 	requireFunc(g, op, agg.missing)

@@ -28,7 +28,8 @@ func keyValueForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statest
 }
 
 // windowForwarder is keyValueForwarder for windows of one size, in milliseconds.
-func windowForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statestore.WindowStore[K, V], size int64, old *oldValues, next rowSink[stream.Windowed[K], V]) *forwarder[stream.Windowed[K], V] {
+func windowForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statestore.WindowStore[K, V],
+	size int64, old *oldValues, next rowSink[stream.Windowed[K], V]) *forwarder[stream.Windowed[K], V] {
 	f := &forwarder[stream.Windowed[K], V]{next: next, withOld: old.asked}
 	at, id := w.At(n)
 	f.held = s.OnFlush(f.withOld, func(u *statestore.Update[statestore.WindowKey[K], V]) error {

@@ -18,27 +18,31 @@ func JoinStream[K, V, W, R any](s *stream.Stream[K, V], t *Table[K, W], join fun
 }
 
 // JoinStreamCtx is [JoinStream] with a function that may fail.
-func JoinStreamCtx[K, V, W, R any](s *stream.Stream[K, V], t *Table[K, W], join func(ctx context.Context, key K, value V, row W) (R, error), via ...stream.Topic[K, V]) *stream.Stream[K, R] {
+func JoinStreamCtx[K, V, W, R any](s *stream.Stream[K, V], t *Table[K, W],
+	join func(ctx context.Context, key K, value V, row W) (R, error), via ...stream.Topic[K, V]) *stream.Stream[K, R] {
 	op := topology.Here("ktable.JoinStreamCtx")
 	requireFunc(t.graph(), op, join == nil)
 	return joinStream(op, s, t, false, func(ctx context.Context, k K, v V, w W, _ bool) (R, error) { return join(ctx, k, v, w) }, via)
 }
 
 // LeftJoinStream is [JoinStream] that also passes on records without a row: found is false then, and row the zero value. A record with a null key has no row.
-func LeftJoinStream[K, V, W, R any](s *stream.Stream[K, V], t *Table[K, W], join func(value V, row W, found bool) R, via ...stream.Topic[K, V]) *stream.Stream[K, R] {
+func LeftJoinStream[K, V, W, R any](s *stream.Stream[K, V], t *Table[K, W],
+	join func(value V, row W, found bool) R, via ...stream.Topic[K, V]) *stream.Stream[K, R] {
 	op := topology.Here("ktable.LeftJoinStream")
 	requireFunc(t.graph(), op, join == nil)
 	return joinStream(op, s, t, true, func(_ context.Context, _ K, v V, w W, ok bool) (R, error) { return join(v, w, ok), nil }, via)
 }
 
 // LeftJoinStreamCtx is [LeftJoinStream] with a function that may fail.
-func LeftJoinStreamCtx[K, V, W, R any](s *stream.Stream[K, V], t *Table[K, W], join func(ctx context.Context, key K, value V, row W, found bool) (R, error), via ...stream.Topic[K, V]) *stream.Stream[K, R] {
+func LeftJoinStreamCtx[K, V, W, R any](s *stream.Stream[K, V], t *Table[K, W],
+	join func(ctx context.Context, key K, value V, row W, found bool) (R, error), via ...stream.Topic[K, V]) *stream.Stream[K, R] {
 	op := topology.Here("ktable.LeftJoinStreamCtx")
 	requireFunc(t.graph(), op, join == nil)
 	return joinStream(op, s, t, true, join, via)
 }
 
-func joinStream[K, V, W, R any](op topology.Op, s *stream.Stream[K, V], t *Table[K, W], left bool, join func(context.Context, K, V, W, bool) (R, error), via []stream.Topic[K, V]) *stream.Stream[K, R] {
+func joinStream[K, V, W, R any](op topology.Op, s *stream.Stream[K, V], t *Table[K, W], left bool,
+	join func(context.Context, K, V, W, bool) (R, error), via []stream.Topic[K, V]) *stream.Stream[K, R] {
 	in := stream.Partitioned(op, s.Edge(), via)
 	g := in.Node.Graph()
 	prefix := "KSTREAM-JOIN-"

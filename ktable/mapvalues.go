@@ -30,7 +30,8 @@ func MapValuesCtx[K, V, W any](t *Table[K, V], f func(ctx context.Context, key K
 	return mapValues(op, t, f, store)
 }
 
-func mapValues[K, V, W any](op topology.Op, t *Table[K, V], f func(ctx context.Context, key K, row V) (W, error), store []*statestore.KeyValueSpec[K, W]) *Table[K, W] {
+func mapValues[K, V, W any](op topology.Op, t *Table[K, V], f func(ctx context.Context, key K, row V) (W, error),
+	store []*statestore.KeyValueSpec[K, W]) *Table[K, W] {
 	isNull := serde.NullCheck[W]()
 	return derive(op, "KTABLE-MAPVALUES-", t, derivation[K, V, W]{row: func(ctx context.Context, k K, v V) (W, bool, error) {
 		w, err := f(ctx, k, v)

@@ -24,12 +24,14 @@ func ReduceWindows[K, V any](g *stream.GroupedWindows[K, V], f func(sofar, value
 }
 
 // ReduceWindowsCtx is [ReduceWindows] with a function that may fail.
-func ReduceWindowsCtx[K, V any](g *stream.GroupedWindows[K, V], f func(ctx context.Context, key K, sofar, value V) (V, error), store *statestore.WindowSpec[K, V]) *Table[stream.Windowed[K], V] {
+func ReduceWindowsCtx[K, V any](g *stream.GroupedWindows[K, V], f func(ctx context.Context, key K, sofar, value V) (V, error),
+	store *statestore.WindowSpec[K, V]) *Table[stream.Windowed[K], V] {
 	return aggregateWindows(topology.Here("ktable.ReduceWindowsCtx"), "KSTREAM-REDUCE-", g, store, reducer(f))
 }
 
 // AggregateWindows combines the values of each key and window into something of another type, like [Aggregate].
-func AggregateWindows[K, V, A any](g *stream.GroupedWindows[K, V], init func() A, add func(key K, value V, aggregate A) A, store *statestore.WindowSpec[K, A]) *Table[stream.Windowed[K], A] {
+func AggregateWindows[K, V, A any](g *stream.GroupedWindows[K, V], init func() A,
+	add func(key K, value V, aggregate A) A, store *statestore.WindowSpec[K, A]) *Table[stream.Windowed[K], A] {
 	op := topology.Here("ktable.AggregateWindows")
 	a := adder(init, func(_ context.Context, k K, v V, agg A) (A, error) { return add(k, v, agg), nil })
 	a.missing = init == nil || add == nil
@@ -37,12 +39,14 @@ func AggregateWindows[K, V, A any](g *stream.GroupedWindows[K, V], init func() A
 }
 
 // AggregateWindowsCtx is [AggregateWindows] with a function that may fail.
-func AggregateWindowsCtx[K, V, A any](g *stream.GroupedWindows[K, V], init func() A, add func(ctx context.Context, key K, value V, aggregate A) (A, error), store *statestore.WindowSpec[K, A]) *Table[stream.Windowed[K], A] {
+func AggregateWindowsCtx[K, V, A any](g *stream.GroupedWindows[K, V], init func() A,
+	add func(ctx context.Context, key K, value V, aggregate A) (A, error), store *statestore.WindowSpec[K, A]) *Table[stream.Windowed[K], A] {
 	return aggregateWindows(topology.Here("ktable.AggregateWindowsCtx"), "KSTREAM-AGGREGATE-", g, store, adder(init, add))
 }
 
 // aggregateWindows adds an aggregation by time windows. The store keeps windows for size + grace unless it is told to keep them longer.
-func aggregateWindows[K, V, A any](op topology.Op, prefix string, grouped *stream.GroupedWindows[K, V], store *statestore.WindowSpec[K, A], agg aggregator[K, V, A]) *Table[stream.Windowed[K], A] {
+func aggregateWindows[K, V, A any](op topology.Op, prefix string, grouped *stream.GroupedWindows[K, V],
+	store *statestore.WindowSpec[K, A], agg aggregator[K, V, A]) *Table[stream.Windowed[K], A] {
 	in, windows := grouped.Input(op), grouped.Windows()
 	g := in.Node.Graph()
 	requireFunc(g, op, agg.missing)

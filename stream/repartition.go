@@ -3,8 +3,8 @@ package stream
 import "github.com/millrace-io/millrace/internal/topology"
 
 // Repartition sends a stream through an internal topic, <app>-<name>-repartition, so that records with equal keys meet in one task. Records with a null key
-// are left out, unless a left join below has a use for them. Operators that need it do this by themselves when they are given the topic; this function is for doing it early or to have another number of
-// partitions ([Topic.Partitions]).
+// are left out, unless a left join below has a use for them. Operators that need it do this by themselves when they are given the topic; this function is for
+// doing it early, or to have another number of partitions ([Topic.Partitions]).
 func Repartition[K, V any](s *Stream[K, V], via Topic[K, V]) *Stream[K, V] {
 	return OfEdge(Through(topology.Here("stream.Repartition"), s.edge, via))
 }
