@@ -432,3 +432,64 @@ func TestOffsetsTopicReadsAsKafkas(t *testing.T) {
 		}
 	}
 }
+
+// A marker that comes too late is refused for itself. Whoever waits in a group of the same partition goes on waiting.
+func TestFencedMarkerDisturbsNobody(t *testing.T) {
+	b := brokertest.Start(t, broker.Config{Set: map[string]string{"offsets.topic.num.partitions": "1"}})
+	makeTopic(t, b, "in", 1)
+	c, waiting := b.Dial(t), b.Dial(t)
+	for kind, key := range []string{"g", "x"} {
+		find := kmsg.NewPtrFindCoordinatorRequest()
+		find.CoordinatorType, find.CoordinatorKey = int8(kind), key
+		ask[*kmsg.FindCoordinatorResponse](c, find, 3)
+	}
+	join := kmsg.NewPtrJoinGroupRequest()
+	join.Group, join.ProtocolType, join.SessionTimeoutMillis, join.RebalanceTimeoutMillis = "g", "consumer", 30_000, 30_000
+	join.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range", Metadata: []byte{0, 0}}}
+	first := ask[*kmsg.JoinGroupResponse](c, join, 3)
+	waiting.Send(join)
+
+	init := kmsg.NewPtrInitProducerIDRequest()
+	init.TransactionalID, init.TransactionTimeoutMillis = kmsg.StringPtr("x"), 10_000
+	p := ask[*kmsg.InitProducerIDResponse](c, init, 4)
+	commit := kmsg.NewPtrTxnOffsetCommitRequest()
+	commit.TransactionalID, commit.Group, commit.ProducerID, commit.ProducerEpoch, commit.Generation = "x", "other", p.ProducerID, p.ProducerEpoch, -1
+	commit.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: "in", Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{{Offset: 5, LeaderEpoch: -1}}}}
+	end := kmsg.NewPtrEndTxnRequest()
+	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = "x", p.ProducerID, p.ProducerEpoch, true
+	if resp := ask[*kmsg.TxnOffsetCommitResponse](c, commit, 5); resp.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Fatal(kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode))
+	}
+	if resp := ask[*kmsg.EndTxnResponse](c, end, 5); resp.ErrorCode != 0 || resp.ProducerEpoch != p.ProducerEpoch+1 {
+		t.Fatalf("the transaction ended with %+v", resp)
+	}
+	fetch := kmsg.NewPtrOffsetFetchRequest()
+	fetch.Group, fetch.RequireStable = "other", true
+	fetch.Topics = []kmsg.OffsetFetchRequestTopic{{Topic: "in", Partitions: []int32{0}}}
+	for ctx := withPatience(t); ; {
+		got := ask[*kmsg.OffsetFetchResponse](c, fetch, 7).Topics[0].Partitions[0]
+		if got.ErrorCode == 0 && got.Offset == 5 {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("after the transaction the offset is %+v", got)
+		}
+	}
+
+	late := kmsg.NewPtrWriteTxnMarkersRequest()
+	late.Markers = []kmsg.WriteTxnMarkersRequestMarker{{
+		ProducerID: p.ProducerID, ProducerEpoch: p.ProducerEpoch,
+		Topics: []kmsg.WriteTxnMarkersRequestMarkerTopic{{Topic: "__consumer_offsets", Partitions: []int32{0}}},
+	}}
+	resp := ask[*kmsg.WriteTxnMarkersResponse](c, late, 1)
+	if got := kerr.ErrorForCode(resp.Markers[0].Topics[0].Partitions[0].ErrorCode); got != kerr.InvalidProducerEpoch {
+		t.Errorf("the late marker is told %v", got)
+	}
+	join.MemberID = first.MemberID
+	if again := ask[*kmsg.JoinGroupResponse](c, join, 3); again.ErrorCode != 0 || len(again.Members) != 2 {
+		t.Errorf("the first member joined again: %+v", again)
+	}
+	if second := waiting.Receive(join).(*kmsg.JoinGroupResponse); second.ErrorCode != 0 || second.Generation != first.Generation+1 {
+		t.Errorf("the one who waited joined %+v", second)
+	}
+}

@@ -30,10 +30,7 @@ func (l *Log) Append(batches []byte, o AppendOptions) (AppendInfo, error) {
 
 // AppendMarker ends a producer's transaction in this partition with a commit or abort marker.
 func (l *Log) AppendMarker(o MarkerOptions) (AppendInfo, error) {
-	m := record.Marker{Type: record.AbortMarker, CoordinatorEpoch: o.CoordinatorEpoch}
-	if o.Commit {
-		m.Type = record.CommitMarker
-	}
+	m := o.marker()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.marker.FinishMarker(o.Now.UnixMilli(), o.ProducerID, o.ProducerEpoch, m)

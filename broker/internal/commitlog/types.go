@@ -142,3 +142,11 @@ type MarkerOptions struct {
 	LeaderEpoch LeaderEpoch
 	Now         time.Time
 }
+
+func (o *MarkerOptions) marker() record.Marker {
+	m := record.Marker{Type: record.AbortMarker, CoordinatorEpoch: o.CoordinatorEpoch}
+	if o.Commit {
+		m.Type = record.CommitMarker
+	}
+	return m
+}

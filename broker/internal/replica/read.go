@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
@@ -58,45 +57,4 @@ func (p *Partition) Read(dst []byte, from record.Offset, o ReadOptions) (ReadRes
 		}
 	}
 	return res, nil
-}
-
-// CoordinatorLog is the partition as the coordinator of an internal topic uses it.
-type CoordinatorLog struct{ *Partition }
-
-// readAhead is the room that a coordinator's Read begins with.
-const readAhead = 64 << 10
-
-// Append writes complete batches and returns when they are committed.
-func (l CoordinatorLog) Append(ctx context.Context, batches []byte) error {
-	info, err := l.Partition.Append(batches, commitlog.AppendOptions{Origin: commitlog.Coordinator})
-	if err != nil {
-		return err
-	}
-	return l.Commit(ctx, info.LastOffset+1)
-}
-
-// Read returns complete batches from the one that holds offset from, one at least; none at the end. It reads up to the log end: a new leader takes over
-// everything that its log holds.
-func (l CoordinatorLog) Read(_ context.Context, from int64, maxBytes int) ([]byte, error) {
-	if err := l.check(); err != nil {
-		return nil, err
-	}
-	end := l.log.End()
-	if record.Offset(from) >= end {
-		return nil, nil
-	}
-	got, err := l.log.Read(make([]byte, 0, min(maxBytes, readAhead)), record.Offset(from),
-		commitlog.ReadOptions{MaxBytes: maxBytes, UpTo: end, AtLeastOne: true})
-	if err != nil {
-		return nil, l.judge(err)
-	}
-	return got.Bytes, nil
-}
-
-// Bounds returns the log start and the log end (exclusive).
-func (l CoordinatorLog) Bounds() (start, end int64) {
-	if l.log == nil {
-		return 0, 0
-	}
-	return int64(l.log.LogStart()), int64(l.log.End())
 }

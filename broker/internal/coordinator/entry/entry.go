@@ -26,4 +26,5 @@ type Marker struct {
 	Producer
 	CoordinatorEpoch int32 // leader epoch of the transaction coordinator's partition
 	Commit           bool  // false: abort
+	EpochBumped      bool  // protocol 2: the epoch lies above that of the transaction's records; not in the log
 }
