@@ -21,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/broker/brokertest"
 	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/ktable"
 	"github.com/millrace-io/millrace/statestore"
@@ -40,7 +41,8 @@ type cluster struct {
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	client  *kgo.Client
 	admin   *kadm.Client
-	name    string // unique, the beginning of topic and application names
+	broker  *brokertest.Broker // nil with -brokers
+	name    string             // unique, the beginning of topic and application names
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -49,7 +51,7 @@ func newCluster(t *testing.T) *cluster {
 	if *brokersFlag != "" {
 		c.brokers = strings.Split(*brokersFlag, ",")
 	} else {
-		c.brokers, c.dial = startBroker(t)
+		c.broker, c.brokers, c.dial = startBroker(t)
 	}
 	opts := []kgo.Opt{kgo.SeedBrokers(c.brokers...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))}
 	if c.dial != nil {

@@ -27,12 +27,23 @@ type balancer struct {
 
 	mu    sync.Mutex
 	grant assign.Grant // the last one; guarded by mu
+	again bool         // a grant was taken in before; guarded by mu
 }
 
 func (b *balancer) latest() assign.Grant {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.grant
+}
+
+// unfinished reports whether the member's first grant is one that withholds tasks from it. A static member that was killed before it could join without them gets that
+// grant again when it comes back, without a rebalance; nobody would run those tasks if it did not ask for one now.
+func (b *balancer) unfinished() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	first := !b.again
+	b.again = true
+	return first && b.grant.Withheld
 }
 
 func (b *balancer) ProtocolName() string { return protocolName }
@@ -260,7 +271,12 @@ func (w *worker) groupOptions() []kgo.Opt {
 		kgo.SessionTimeout(cfg.SessionTimeout),
 		kgo.RebalanceTimeout(max(cfg.SessionTimeout, cfg.TransactionTimeout) * 2),
 		kgo.HeartbeatInterval(cfg.HeartbeatInterval),
-		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { w.assigned() }),
+		kgo.OnPartitionsAssigned(func(_ context.Context, cl *kgo.Client, _ map[string][]int32) {
+			w.assigned()
+			if w.balancer.unfinished() {
+				cl.ForceRebalance()
+			}
+		}),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { w.revoked(lost) }),
 		kgo.OnPartitionsLost(func(context.Context, *kgo.Client, map[string][]int32) { w.lost() }),
 		// Tasks ask for their offsets and fetch for themselves: the client is only a member and gets nothing to fetch.

@@ -48,11 +48,13 @@ func Assign(members []Member, tasks []topology.TaskID, fingerprint string, gener
 		live[i] = m.Claim.TransactionalID
 	}
 	granted := make([][]topology.TaskID, len(in))
+	withheld := make([]bool, len(in))
 	fence := make([][]string, len(in))
 	for _, t := range sortedTasks(target) {
 		to := target[t]
 		if have, owned := owner[t]; owned && have != to {
-			continue // withheld until its owner has let go
+			withheld[have] = true // until its owner has let go
+			continue
 		}
 		granted[to] = append(granted[to], t)
 		for _, id := range former[t] {
@@ -63,7 +65,7 @@ func Assign(members []Member, tasks []topology.TaskID, fingerprint string, gener
 		former[t] = remember(former[t], live[to])
 	}
 	for i, m := range in {
-		grants[m.ID] = Grant{Generation: generation, Tasks: granted[i], Fence: fence[i], Live: live, Former: former}
+		grants[m.ID] = Grant{Generation: generation, Tasks: granted[i], Withheld: withheld[i], Fence: fence[i], Live: live, Former: former}
 	}
 	return grants
 }

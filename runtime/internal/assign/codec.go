@@ -25,6 +25,7 @@ type Grant struct {
 	Generation int32
 	Refused    string // why this member gets nothing; empty otherwise
 	Tasks      []topology.TaskID
+	Withheld   bool                         // tasks that the member claimed go to others once it joins without them
 	Fence      []string                     // transactional ids to fence before the tasks' offsets are read
 	Live       []string                     // transactional ids of all members
 	Former     map[topology.TaskID][]string // who had each task, the latest first
@@ -50,7 +51,7 @@ func ProcessOf(transactionalID string) string {
 // The bytes begin with a magic and a version. A member of a newer version that cannot be understood by older ones takes another number and is refused by them.
 //
 //	claim  = 'M' 'R' version(1) | process | transactional id | fingerprint | generation | tasks | former
-//	grant  = 'M' 'R' version(1) | refused | generation | tasks | strings fence | strings live | former
+//	grant  = 'M' 'R' version(1) | refused | generation | tasks | withheld uvarint, 0 or 1 | strings fence | strings live | former
 //	string = length uvarint | bytes          strings = count uvarint | { string }…
 //	tasks  = count uvarint | { sub-topology uvarint | partition uvarint }…
 //	former = strings table | count uvarint | { sub-topology | partition | count | { index into table }… }…
@@ -88,6 +89,7 @@ func (g *Grant) Append(dst []byte) []byte {
 	dst = appendString(dst, g.Refused)
 	dst = binary.AppendVarint(dst, int64(g.Generation))
 	dst = appendTasks(dst, g.Tasks)
+	dst = appendBool(dst, g.Withheld)
 	dst = appendStrings(dst, g.Fence)
 	dst = appendStrings(dst, g.Live)
 	return appendFormer(dst, g.Former)
@@ -99,12 +101,19 @@ func ParseGrant(b []byte) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	g := Grant{Refused: d.string(), Generation: int32(d.varint()), Tasks: d.tasks(), Fence: d.strings(), Live: d.strings(), Former: d.former()}
+	g := Grant{Refused: d.string(), Generation: int32(d.varint()), Tasks: d.tasks(), Withheld: d.uvarint() != 0, Fence: d.strings(), Live: d.strings(), Former: d.former()}
 	return g, d.err
 }
 
 func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+func appendBool(dst []byte, b bool) []byte {
+	if b {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
 }
 
 func appendStrings(dst []byte, all []string) []byte {
