@@ -40,10 +40,16 @@ func forProtocols(t *testing.T, test func(t *testing.T, opts []kgo.Opt)) {
 // cluster is a broker with a topic t of some partitions.
 func cluster(t *testing.T, partitions int32) *brokertest.Broker {
 	t.Helper()
-	b := brokertest.Start(t, broker.Config{Set: map[string]string{
+	return clusterOf(t, partitions, broker.Config{})
+}
+
+func clusterOf(t *testing.T, partitions int32, cfg broker.Config) *brokertest.Broker {
+	t.Helper()
+	cfg.Set = map[string]string{
 		"transaction.state.log.num.partitions": "3",
 		"offsets.topic.num.partitions":         "3",
-	}})
+	}
+	b := brokertest.Start(t, cfg)
 	adm := kadm.NewClient(b.Client(t))
 	if _, err := adm.CreateTopic(t.Context(), partitions, 1, nil, "t"); err != nil {
 		t.Fatal(err)
@@ -195,6 +201,64 @@ func TestADecisionSurvivesAKill(t *testing.T) {
 			}
 			want(t, got, p, all...)
 		}
+	})
+}
+
+// Decision 13: with flush=always what EndTxn confirmed survives a power loss, on one disk with the records and the offsets
+// that it speaks of.
+func TestADecisionSurvivesAPowerLoss(t *testing.T) {
+	forProtocols(t, func(t *testing.T, opts []kgo.Opt) {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		b := clusterOf(t, 2, broker.Config{Flush: broker.FlushAlways})
+		c := producer(t, b, "x", opts...)
+		const rounds = 10
+		var all []string
+		for round := range rounds {
+			begin(t, c)
+			name := fmt.Sprint("round", round)
+			produce(t, c, 0, name)
+			produce(t, c, 1, name)
+			end(t, c, round%3 != 1)
+			if round%3 != 1 {
+				all = append(all, name)
+			}
+			b.PowerLoss(rnd.IntN(101), rnd)
+		}
+		begin(t, c)
+		produce(t, c, 0, "end0")
+		produce(t, c, 1, "end1")
+		end(t, c, kgo.TryCommit)
+		got := committed(t, b, "end0", "end1")
+		want(t, got, 0, append(slices.Clone(all), "end0")...)
+		want(t, got, 1, append(slices.Clone(all), "end1")...)
+	})
+}
+
+// A topic that is deleted under an open transaction owes no marker; the rest of the transaction ends as decided.
+func TestATopicMayGoUnderAnOpenTransaction(t *testing.T) {
+	forProtocols(t, func(t *testing.T, opts []kgo.Opt) {
+		b := cluster(t, 1)
+		adm := kadm.NewClient(b.Client(t))
+		if _, err := adm.CreateTopic(t.Context(), 1, 1, nil, "gone"); err != nil {
+			t.Fatal(err)
+		}
+		c := producer(t, b, "x", opts...)
+		begin(t, c)
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "gone"}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		produce(t, c, 0, "kept")
+		if _, err := adm.DeleteTopic(t.Context(), "gone"); err != nil {
+			t.Fatal(err)
+		}
+		end(t, c, kgo.TryCommit)
+		want(t, committed(t, b, "kept"), 0, "kept")
+		begin(t, c)
+		produce(t, c, 0, "next")
+		end(t, c, kgo.TryCommit)
+		want(t, committed(t, b, "next"), 0, "kept", "next")
 	})
 }
 

@@ -1,0 +1,145 @@
+package txn
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/coordinator/entry"
+)
+
+func sample() *Transaction {
+	return &Transaction{
+		ID:         "x",
+		Identity:   Identity{4711, 32767},
+		Next:       5000,
+		Previous:   9,
+		Last:       32766,
+		TimedOut:   true,
+		State:      PrepareAbort,
+		Protocol:   V2,
+		Timeout:    90 * time.Second,
+		Partitions: partitions("a/0", "a/7", "b/1"),
+		Start:      time.UnixMilli(1_700_000_000_123).UTC(),
+		Updated:    time.UnixMilli(1_700_000_000_456).UTC(),
+	}
+}
+
+func TestARecordReadsBackAsWritten(t *testing.T) {
+	for name, change := range map[string]func(*Transaction){
+		"all fields":    func(*Transaction) {},
+		"no partitions": func(t *Transaction) { t.Partitions = nil },
+		"no start":      func(t *Transaction) { t.Start = time.Time{} },
+		"nothing to tell": func(t *Transaction) {
+			t.Last, t.TimedOut, t.Next, t.Previous = NoEpoch, false, NoProducerID, NoProducerID
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := sample()
+			change(want)
+			got, known, err := decode(Change{"x", want}.Record())
+			if err != nil || !known || !reflect.DeepEqual(got.Next, want) {
+				t.Fatalf("read %+v, known %v, error %v\nwrote %+v", got.Next, known, err, want)
+			}
+		})
+	}
+	got, known, err := decode(Change{ID: "x"}.Record())
+	if err != nil || !known || got.ID != "x" || got.Next != nil {
+		t.Fatalf("a tombstone reads as %+v, known %v, error %v", got, known, err)
+	}
+}
+
+// Kafka's readers find in our records what Kafka's coordinator would have written, and skip our tag.
+func TestARecordIsKafkas(t *testing.T) {
+	r := Change{"x", sample()}.Record()
+	var key kmsg.TxnMetadataKey
+	var v kmsg.TxnMetadataValue
+	if err := key.ReadFrom(r.Key); err != nil || key.TransactionalID != "x" {
+		t.Fatalf("key %+v, %v", key, err)
+	}
+	if err := v.ReadFrom(r.Value); err != nil {
+		t.Fatal(err)
+	}
+	if v.Version != 1 || v.ProducerID != 4711 || v.ProducerEpoch != 32767 || v.NextProducerID != 5000 || v.PreviousProducerID != 9 ||
+		v.ClientTransactionVersion != 2 || v.State != 3 || v.TimeoutMillis != 90000 || len(v.Topics) != 2 || v.UnknownTags.Len() != 1 {
+		t.Fatalf("value %+v", v)
+	}
+}
+
+// Values that Kafka wrote, of both versions and with partitions in any order.
+func TestKafkasRecordsAreRead(t *testing.T) {
+	for version := range int16(2) {
+		v := kmsg.NewTxnMetadataValue()
+		v.Version, v.ProducerID, v.ProducerEpoch, v.TimeoutMillis, v.State = version, 12, 3, 1000, 1
+		v.StartTimestamp, v.LastUpdateTimestamp = 5, 6
+		v.Topics = []kmsg.TxnMetadataValueTopic{{Topic: "b", Partitions: []int32{2, 1}}, {Topic: "a", Partitions: []int32{0}}}
+		key := kmsg.NewTxnMetadataKey()
+		key.TransactionalID = "x"
+		c := New(Config{})
+		c.Apply(entry.Record{Key: key.AppendTo(nil), Value: v.AppendTo(nil)}, entry.NoProducer())
+		got, ok := c.Get("x")
+		if err, _ := c.Unreadable(); !ok || err != nil {
+			t.Fatalf("version %d: %v", version, err)
+		}
+		if got.Identity != (Identity{12, 3}) || got.Last != NoEpoch || got.State != Ongoing || !got.has(partitions("a/0", "b/1", "b/2")) || !sortedPartitions(got.Partitions) {
+			t.Fatalf("version %d: %+v", version, got)
+		}
+	}
+}
+
+func TestRecordsOfNewerProgramsAreSkippedAndCounted(t *testing.T) {
+	r := Change{"x", sample()}.Record()
+	r.Value[1] = 9
+	key := Change{"y", sample()}.Record()
+	key.Key[1] = 4
+	c := New(Config{})
+	c.Apply(r, entry.NoProducer())
+	c.Apply(key, entry.NoProducer())
+	if err, newer := c.Unreadable(); err != nil || newer != 2 || c.Len() != 0 {
+		t.Fatalf("error %v, %d newer, %d ids", err, newer, c.Len())
+	}
+}
+
+func TestGarbageIsSaidAndChangesNothing(t *testing.T) {
+	whole := Change{"x", sample()}.Record()
+	badState := Change{"x", sample()}.Record()
+	badState.Value[16] = 6 // Dead is never written
+	for name, r := range map[string]entry.Record{
+		"no key":          {Key: nil, Value: whole.Value},
+		"half a key":      {Key: whole.Key[:3], Value: whole.Value},
+		"an empty value":  {Key: whole.Key, Value: []byte{}},
+		"half a value":    {Key: whole.Key, Value: whole.Value[:20]},
+		"a state no more": badState,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := New(Config{})
+			c.Apply(r, entry.NoProducer())
+			if err, _ := c.Unreadable(); err == nil || c.Len() != 0 {
+				t.Fatalf("error %v, %d ids", err, c.Len())
+			}
+		})
+	}
+}
+
+// FuzzApply feeds any bytes to a replay: it must not panic, and what it took must be writable and readable again.
+func FuzzApply(f *testing.F) {
+	r := Change{"x", sample()}.Record()
+	f.Add(r.Key, r.Value)
+	f.Add(r.Key, []byte(nil))
+	f.Fuzz(func(t *testing.T, key, value []byte) {
+		const limit = 1 << 16
+		if len(key)+len(value) > limit {
+			return
+		}
+		c := New(Config{})
+		c.Apply(entry.Record{Key: key, Value: value}, entry.NoProducer())
+		for _, tx := range c.All() {
+			again, known, err := decode(Change{tx.ID, tx}.Record())
+			if err != nil || !known || !reflect.DeepEqual(again.Next, tx) {
+				t.Fatalf("read %+v\nthen %+v, known %v, error %v", tx, again.Next, known, err)
+			}
+		}
+	})
+}
