@@ -10,7 +10,9 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
@@ -42,12 +44,22 @@ func (c *conn) serve(ctx context.Context) {
 	defer c.net.Close()
 	err := c.loop(ctx)
 	switch {
-	case err == nil, errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+	case err == nil, gone(err):
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.server.log.Debug("connection timed out", "client", c.api.Remote)
 	default:
 		c.server.complain(c.api.Remote, err)
 	}
+}
+
+// gone reports whether an error says no more than that the other side, or this one, closed the connection.
+func gone(err error) bool {
+	for _, e := range []error{io.EOF, io.ErrClosedPipe, net.ErrClosed, syscall.EPIPE, syscall.ECONNRESET} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *conn) loop(ctx context.Context) error {
@@ -129,7 +141,8 @@ func (c *conn) readFrame(buf []byte) ([]byte, error) {
 	}
 	for chunk := int64(firstChunk); int64(len(buf)) < size; chunk = int64(len(buf)) {
 		at := len(buf)
-		buf = append(buf, make([]byte, min(chunk, size-int64(at)))...)
+		n := int(min(chunk, size-int64(at)))
+		buf = slices.Grow(buf, n)[:at+n]
 		if at > 0 {
 			c.net.SetReadDeadline(time.Now().Add(chunkTimeout))
 		}

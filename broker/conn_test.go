@@ -119,7 +119,7 @@ func TestAnswersLeaveInTheOrderOfTheRequests(t *testing.T) {
 }
 
 // createTopic makes a topic or fails the test.
-func createTopic(t *testing.T, b *brokertest.Broker, name string, partitions int32, configs map[string]string) {
+func createTopic(t testing.TB, b *brokertest.Broker, name string, partitions int32, configs map[string]string) {
 	t.Helper()
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.SetVersion(7)

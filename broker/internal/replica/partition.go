@@ -123,11 +123,13 @@ func (p *Partition) lead(meta *controller.Partition, minISR int) error {
 	}
 	p.mu.Lock()
 	p.state.Lead(epoch, meta.ISR, len(meta.Replicas), minISR)
-	rose := p.state.Persisted(p.m.cfg.NodeID, p.log.End())
 	p.mu.Unlock()
-	if rose {
-		p.wake()
+	end := p.log.End()
+	if p.m.cfg.Flush == FlushAlways {
+		// What a kill left in the page cache is shown to readers only when it cannot be lost any more.
+		return p.flush(end)
 	}
+	p.persisted(end)
 	return nil
 }
 
