@@ -79,11 +79,20 @@ func retriable(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, kgo.ErrClientClosed) {
 		return false
 	}
+	if _, ok := errors.AsType[*permanent](err); ok {
+		return false
+	}
 	if ke, ok := errors.AsType[*kerr.Error](err); ok {
 		return ke.Retriable || errors.Is(err, kerr.ConcurrentTransactions)
 	}
 	return true
 }
+
+// permanent hides that its cause could be retried: that was done.
+type permanent struct{ cause error }
+
+func (e *permanent) Error() string { return e.cause.Error() }
+func (e *permanent) Unwrap() error { return e.cause }
 
 // decided pairs a sentinel with its cause, so that errors.Is finds both and the text stays one sentence.
 type decided struct{ sentinel, cause error }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/internal/record"
 )
 
 // produceTimeout is how long a broker may wait for its followers before it answers a Produce request.
@@ -49,12 +51,18 @@ func (p *Producer) send(broker int32) {
 	}
 }
 
+// shipment is a partition's head batch on its way.
+type shipment struct {
+	part  *partition
+	batch record.Batch // immutable while under way
+}
+
 // collect takes the head batches for a broker, as many as a request may hold, and marks them under way. Called with mu held.
-func (p *Producer) collect(broker int32) []*partition {
+func (p *Producer) collect(broker int32) []shipment {
 	if p.err != nil {
 		return nil
 	}
-	var round []*partition
+	var round []shipment
 	size := 0
 	now := time.Now()
 	for _, part := range p.pending {
@@ -76,13 +84,13 @@ func (p *Producer) collect(broker int32) []*partition {
 			break
 		}
 		part.underway = true
-		round = append(round, part)
+		round = append(round, shipment{part, part.queue[0].bytes})
 	}
 	return round
 }
 
-// exchange sends the heads of round's partitions and returns the answer. Called without mu; the heads are immutable while under way.
-func (p *Producer) exchange(broker int32, round []*partition) (*kmsg.ProduceResponse, error) {
+// exchange sends a round and returns the answer. Called without mu.
+func (p *Producer) exchange(broker int32, round []shipment) (*kmsg.ProduceResponse, error) {
 	if p.cfg.TransactionalID != "" && !p.cfg.Features.Transactions2 {
 		if err := p.addPartitions(round); err != nil {
 			return nil, err
@@ -94,16 +102,17 @@ func (p *Producer) exchange(broker int32, round []*partition) (*kmsg.ProduceResp
 	}
 	req.Acks = -1
 	req.TimeoutMillis = int32(produceTimeout.Milliseconds())
-	for _, part := range round {
-		i := slices.IndexFunc(req.Topics, func(t kmsg.ProduceRequestTopic) bool { return t.Topic == part.topic.Name })
+	for _, s := range round {
+		t := s.part.topic
+		i := slices.IndexFunc(req.Topics, func(rt kmsg.ProduceRequestTopic) bool { return rt.Topic == t.Name })
 		if i < 0 {
 			i = len(req.Topics)
 			rt := kmsg.NewProduceRequestTopic()
-			rt.Topic, rt.TopicID = part.topic.Name, part.topic.ID
+			rt.Topic, rt.TopicID = t.Name, t.ID
 			req.Topics = append(req.Topics, rt)
 		}
 		rp := kmsg.NewProduceRequestTopicPartition()
-		rp.Partition, rp.Records = part.index, part.queue[0].bytes
+		rp.Partition, rp.Records = s.part.index, s.batch
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, rp)
 	}
 	kresp, err := p.cl.Broker(int(broker)).Request(p.ctx, req)
@@ -118,39 +127,43 @@ func (p *Producer) exchange(broker int32, round []*partition) (*kmsg.ProduceResp
 }
 
 // finish settles a round. Called with mu held.
-func (p *Producer) finish(round []*partition, resp *kmsg.ProduceResponse, err error) {
-	if err != nil {
-		for _, part := range round {
-			part.underway = false
-			if p.err != nil {
-				continue
-			}
-			if retriable(err) {
-				p.retryLater(part, err)
-				continue
-			}
+func (p *Producer) finish(round []shipment, resp *kmsg.ProduceResponse, err error) {
+	if err == nil {
+		p.settleAll(round, resp)
+		err = errLeftOut
+	}
+	for _, s := range round {
+		part := s.part
+		if !part.underway {
+			continue
+		}
+		part.underway = false
+		switch {
+		case p.err != nil:
+		case retriable(err):
+			p.retryLater(part, err)
+		default:
 			p.fail(fmt.Errorf("client: producing: %w", err))
 		}
-		return
 	}
+}
+
+// errLeftOut is for a partition of a request that the answer does not name.
+var errLeftOut = errors.New("the broker's answer lacks the partition")
+
+// settleAll acts on every partition that an answer names, and takes it off the road. Called with mu held.
+func (p *Producer) settleAll(round []shipment, resp *kmsg.ProduceResponse) {
 	for i := range resp.Topics {
 		rt := &resp.Topics[i]
 		for j := range rt.Partitions {
 			rp := &rt.Partitions[j]
-			k := slices.IndexFunc(round, func(part *partition) bool {
-				return part.underway && part.index == rp.Partition && (part.topic.Name == rt.Topic || rt.Topic == "" && part.topic.ID == rt.TopicID)
+			k := slices.IndexFunc(round, func(s shipment) bool {
+				t := s.part.topic
+				return s.part.underway && s.part.index == rp.Partition && (t.Name == rt.Topic || rt.Topic == "" && t.ID == rt.TopicID)
 			})
 			if k >= 0 {
-				round[k].underway = false
-				p.settle(round[k], rp)
-			}
-		}
-	}
-	for _, part := range round {
-		if part.underway { // the broker left it out of its answer
-			part.underway = false
-			if p.err == nil {
-				p.retryLater(part, errors.New("the broker's answer lacks the partition"))
+				round[k].part.underway = false
+				p.settle(round[k].part, rp)
 			}
 		}
 	}

@@ -83,13 +83,13 @@ func initProducerID(ctx context.Context, cl *kgo.Client, transactionalID string,
 }
 
 // addPartitions tells the coordinator, under transaction protocol 1, which partitions are new in the transaction. Called without mu.
-func (p *Producer) addPartitions(round []*partition) error {
+func (p *Producer) addPartitions(round []shipment) error {
 	req := kmsg.NewPtrAddPartitionsToTxnRequest()
 	p.mu.Lock()
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch = p.cfg.TransactionalID, int64(p.id.ID), int16(p.id.Epoch)
 	byTopic := map[string][]int32{}
-	for _, part := range round {
-		if !part.added {
+	for _, s := range round {
+		if part := s.part; !part.added {
 			byTopic[part.topic.Name] = append(byTopic[part.topic.Name], part.index)
 		}
 	}
@@ -119,24 +119,21 @@ func (p *Producer) addPartitions(round []*partition) error {
 		return first
 	})
 	if err != nil {
-		return &permanent{fmt.Errorf("adding partitions to the transaction: %w", txnError(err))}
+		if err = txnError(err); retriable(err) { // for as long as batches are retried: the transaction is given up, the producer is not
+			err = wrap(ErrAbort, err)
+		}
+		return &permanent{fmt.Errorf("adding partitions to the transaction: %w", err)}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, part := range round {
-		if !part.added {
+	for _, s := range round {
+		if part := s.part; !part.added {
 			part.added = true
 			p.touched = append(p.touched, part)
 		}
 	}
 	return nil
 }
-
-// permanent hides that its cause could be retried: that was done.
-type permanent struct{ cause error }
-
-func (e *permanent) Error() string { return e.cause.Error() }
-func (e *permanent) Unwrap() error { return e.cause }
 
 // SendOffsets puts consumed offsets into the transaction, fenced by the member's generation. Flush must have been called; the offsets count when End(true) succeeds.
 func (p *Producer) SendOffsets(ctx context.Context, m Member, offsets []Offset) error {
@@ -227,7 +224,7 @@ func (p *Producer) End(ctx context.Context, commit bool) error {
 	case err == nil && commit:
 		p.reset(id, false)
 		return nil
-	case err == nil:
+	case err == nil || !commit && errors.Is(err, ErrAbort): // the coordinator knows of nothing to abort: the transaction never reached it
 		return p.Init(ctx) // batches may have been dropped before they were sent: a new epoch forgives the gap in the sequences
 	}
 	p.mu.Lock()
