@@ -187,17 +187,24 @@ func quotas(n int, total, owned []int) []int {
 	return quota
 }
 
-// place gives the tasks of one sub-topology to members within their quotas: to owners first, then to the processes that had them, then in order.
+// place gives the tasks of one sub-topology to members within their quotas: to owners first, then to the processes that had them, then in order. An owner with too many gives
+// up those that a process in the group had before.
 func place(sub []topology.TaskID, quota []int, members []Member, owner map[topology.TaskID]int, former map[topology.TaskID][]string, target map[topology.TaskID]int) {
 	var open []topology.TaskID
-	for _, t := range sub {
-		if i, ok := owner[t]; ok && quota[i] > 0 {
-			quota[i]--
-			target[t] = i
-			continue
+	for _, away := range []bool{false, true} {
+		for _, t := range sub {
+			i, owned := owner[t]
+			switch {
+			case owned && hadElsewhere(members, members[i].Claim.Process, former[t]) != away:
+			case owned && quota[i] > 0:
+				quota[i]--
+				target[t] = i
+			case owned || !away:
+				open = append(open, t)
+			}
 		}
-		open = append(open, t)
 	}
+	slices.SortFunc(open, CompareTasks)
 	var rest []topology.TaskID
 	for _, t := range open {
 		if i := home(members, quota, former[t]); i >= 0 {
@@ -215,6 +222,14 @@ func place(sub []topology.TaskID, quota []int, members []Member, owner map[topol
 		quota[i]--
 		target[t] = i
 	}
+}
+
+// hadElsewhere reports whether another process in the group had the task once.
+func hadElsewhere(members []Member, process string, former []string) bool {
+	return slices.ContainsFunc(former, func(id string) bool {
+		had := ProcessOf(id)
+		return had != process && slices.ContainsFunc(members, func(m Member) bool { return m.Claim.Process == had })
+	})
 }
 
 // home returns a member with room whose process had the task, the last owner first; -1 when there is none.
