@@ -57,28 +57,6 @@ func (m *Machine) dropIfBare(g *group) {
 	}
 }
 
-func decodeOffset(value []byte) (offset, bool) {
-	if len(value) < 2 || int16(binary.BigEndian.Uint16(value)) < 0 {
-		return offset{}, false
-	}
-	v := kmsg.NewOffsetCommitValue()
-	v.LeaderEpoch = -1
-	if v.ReadFrom(value) != nil {
-		return offset{}, false
-	}
-	o := offset{
-		at:          v.Offset,
-		leaderEpoch: v.LeaderEpoch,
-		metadata:    v.Metadata,
-		committed:   at(v.CommitTimestamp),
-		topicID:     v.TopicID,
-	}
-	if v.Version == 1 {
-		o.expires = at(v.ExpireTimestamp)
-	}
-	return o, true
-}
-
 // applyGroup takes over what a record says of a group's members. A member that is there already keeps what only the leader
 // knows: its other protocols, what it waits for, its session.
 func (m *Machine) applyGroup(id string, value []byte) {
@@ -89,7 +67,7 @@ func (m *Machine) applyGroup(id string, value []byte) {
 		return
 	}
 	v := kmsg.NewGroupMetadataValue()
-	if len(value) < 2 || int16(binary.BigEndian.Uint16(value)) < 0 || v.ReadFrom(value) != nil {
+	if len(value) < 2 || binary.BigEndian.Uint16(value) > groupValueVersion || v.ReadFrom(value) != nil {
 		return
 	}
 	g := m.obtain(id)
@@ -110,7 +88,10 @@ func (m *Machine) applyGroup(id string, value []byte) {
 	}
 	order := make([]*member, 0, len(v.Members))
 	for i := range v.Members {
-		order = append(order, g.applyMember(&v.Members[i]))
+		if id := v.Members[i].MemberID; named[id] {
+			named[id] = false // once is enough
+			order = append(order, g.applyMember(&v.Members[i]))
+		}
 	}
 	g.order = order // as the record has it, so that a reload changes no choice among members
 	g.leader = deref(v.Leader)

@@ -71,7 +71,7 @@ func (m *Machine) complete(g *group) {
 	}
 	if !g.electJoined() {
 		// Only static members are left and none of them is here: wait for one to come or for their sessions to end.
-		g.joinDeadline = m.now.Add(g.rebalanceTimeout())
+		g.joinDeadline = m.now.Add(max(g.rebalanceTimeout(), minPostponed))
 		return
 	}
 	g.initial, g.extended = false, false

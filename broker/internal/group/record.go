@@ -7,7 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// The versions of Kafka's record formats that are written. Older ones, and newer values of the same form, are read.
+// The versions of Kafka's record formats that are written. Older ones are read too.
 //
 //	key    OffsetCommit  1   │ value  3, or 4 when the topic's id is known
 //	key    GroupMetadata 2   │ value  3

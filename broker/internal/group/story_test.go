@@ -12,7 +12,7 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/coordinator/entry"
 )
 
-// TestStories plays the scripts in testdata. Every command answers with what the step was heard to say, by the labels of
+// TestStories plays the scripts in testdata/stories. Every command answers with what the step was heard to say, by the labels of
 // the requests; after every command the state is compared with what a reload would give.
 //
 //	new [limit=value…]                                 a fresh coordinator; without it, one with no initial delay
@@ -28,7 +28,7 @@ import (
 //	reload                                             a new coordinator from the log; whoever waits is forgotten
 //	dump                                               what the log knows
 func TestStories(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/stories", func(t *testing.T, path string) {
 		w := newWorld(Config{})
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			if d.Cmd == "new" {
