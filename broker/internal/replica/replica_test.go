@@ -1,0 +1,339 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/millrace-io/millrace/broker/internal/commitlog"
+	"github.com/millrace-io/millrace/broker/internal/controller"
+	"github.com/millrace-io/millrace/broker/internal/settings"
+	"github.com/millrace-io/millrace/internal/record"
+)
+
+// host is a manager with topics, as a broker would have it.
+type host struct {
+	*Manager
+	t   *testing.T
+	im  *controller.Image
+	now atomic.Int64 // milliseconds
+}
+
+type hostConfig struct {
+	fs    vfs.FS
+	flush FlushMode
+	clean bool
+	set   map[string]string
+}
+
+func newHost(t *testing.T, c hostConfig) *host {
+	t.Helper()
+	b, err := settings.NewBroker(c.set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.fs == nil {
+		c.fs = vfs.NewMem()
+	}
+	if c.flush == "" {
+		c.flush = FlushOS
+	}
+	h := &host{t: t, im: controller.Empty()}
+	h.now.Store(1_700_000_000_000)
+	h.Manager, err = Open(Config{
+		FS: c.fs, Dir: "topics", NodeID: 1, Flush: c.flush, Settings: func() *settings.Broker { return b }, Clean: c.clean,
+		Now: func() time.Time { return time.UnixMilli(h.now.Load()) }, Log: slog.New(slog.DiscardHandler), Purged: func(controller.TopicID) {},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.change(&controller.BrokerRegistered{ID: 1, Clean: true})
+	return h
+}
+
+func (h *host) change(records ...controller.Record) {
+	h.t.Helper()
+	old := h.im
+	now, err := controller.Apply(old, records...)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.im = now
+	h.Update(old, now)
+}
+
+func topicID(name string) (id controller.TopicID) {
+	copy(id[:], name)
+	return id
+}
+
+func (h *host) create(name string, configs map[string]string) *Partition {
+	h.t.Helper()
+	one := []int32{1}
+	h.change(&controller.TopicCreated{Name: name, ID: topicID(name), Configs: configs,
+		Partitions: []controller.Partition{{Replicas: one, ISR: one, Leader: 1}}})
+	p, err := h.Partition(name, 0)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return p
+}
+
+func batch(values ...string) []byte {
+	var b record.Builder
+	for _, v := range values {
+		b.AppendRecord(1_700_000_000_000, []byte("k"), []byte(v), nil)
+	}
+	return b.Finish(record.NoProducer, 0, record.None)
+}
+
+func (h *host) append(p *Partition, values ...string) record.Offset {
+	h.t.Helper()
+	info, err := p.Append(batch(values...), commitlog.AppendOptions{Origin: commitlog.Client})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return info.LastOffset + 1
+}
+
+// blockSyncs lets data syncs wait, when switched on, until a channel is closed.
+type blockSyncs struct {
+	on    atomic.Bool
+	gate  chan struct{}
+	syncs atomic.Int64
+}
+
+func (b *blockSyncs) MaybeError(op errorfs.Op) error {
+	if op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData {
+		b.syncs.Add(1)
+		if b.on.Load() {
+			<-b.gate
+		}
+	}
+	return nil
+}
+
+func (b *blockSyncs) String() string { return "blocks syncs" }
+
+func TestReadersSeeOnlyWhatIsPersisted(t *testing.T) {
+	syncs := &blockSyncs{gate: make(chan struct{})}
+	h := newHost(t, hostConfig{fs: errorfs.Wrap(vfs.NewMem(), syncs), flush: FlushAlways})
+	p := h.create("t", nil)
+	end := h.append(p, "a", "b")
+	syncs.on.Store(true)
+	done := make(chan error, 1)
+	go func() { done <- p.Commit(t.Context(), end) }()
+	if o := p.Offsets(); o.HighWatermark != 0 || o.End != 2 {
+		t.Fatalf("offsets %+v while the flush is under way", o)
+	}
+	if _, err := p.Read(nil, 1, ReadOptions{MaxBytes: 100}); !errors.Is(err, commitlog.ErrOffsetOutOfRange) {
+		t.Fatalf("reading above the high watermark: %v", err)
+	}
+	close(syncs.gate)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	res, err := p.Read(nil, 0, ReadOptions{MaxBytes: 1000})
+	if err != nil || len(res.Bytes) == 0 || res.Offsets.HighWatermark != 2 {
+		t.Fatalf("after the flush: %d bytes, %+v, %v", len(res.Bytes), res.Offsets, err)
+	}
+}
+
+func TestOneFlushServesAllThatWait(t *testing.T) {
+	syncs := &blockSyncs{gate: make(chan struct{})}
+	h := newHost(t, hostConfig{fs: errorfs.Wrap(vfs.NewMem(), syncs), flush: FlushAlways})
+	p := h.create("t", nil)
+	if err := p.Commit(t.Context(), h.append(p, "first")); err != nil { // creates the files
+		t.Fatal(err)
+	}
+	before := syncs.syncs.Load()
+	syncs.on.Store(true)
+	const waiting = 50
+	var wg sync.WaitGroup
+	for range waiting {
+		end := h.append(p, "x")
+		wg.Go(func() {
+			if err := p.Commit(context.Background(), end); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	close(syncs.gate)
+	wg.Wait()
+	if n := syncs.syncs.Load() - before; n > 5 {
+		t.Errorf("%d syncs for %d appends that waited together", n, waiting)
+	}
+}
+
+func TestAFailedFlushTakesItsPartitionOfflineOnly(t *testing.T) { // L10
+	var fail atomic.Bool
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if fail.Load() && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData) {
+			return errorfs.ErrInjected
+		}
+		return nil
+	}))
+	h := newHost(t, hostConfig{fs: fs, flush: FlushAlways})
+	bad, good := h.create("bad", nil), h.create("good", nil)
+	end := h.append(bad, "x")
+	fail.Store(true)
+	if err := bad.Commit(t.Context(), end); !errors.Is(err, ErrOffline) {
+		t.Fatalf("a failed flush was answered with %v", err)
+	}
+	fail.Store(false)
+	if err := bad.Commit(t.Context(), end); !errors.Is(err, ErrOffline) {
+		t.Fatalf("the flush was tried again: %v", err)
+	}
+	if _, err := bad.Append(batch("y"), commitlog.AppendOptions{}); !errors.Is(err, ErrOffline) {
+		t.Errorf("appending to the offline partition: %v", err)
+	}
+	if err := good.Commit(t.Context(), h.append(good, "x")); err != nil {
+		t.Errorf("another partition: %v", err)
+	}
+}
+
+func TestACommitEndsWithItsContextOrItsPartition(t *testing.T) {
+	h := newHost(t, hostConfig{})
+	p := h.create("t", nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.Commit(ctx, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting for what nobody appends: %v", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- p.Commit(context.Background(), 1) }()
+	h.change(&controller.TopicDeleted{ID: p.TopicID})
+	if err := <-done; !errors.Is(err, ErrClosed) {
+		t.Errorf("the topic was deleted meanwhile: %v", err)
+	}
+	if _, err := h.Partition("t", 0); !errors.Is(err, ErrUnknownPartition) {
+		t.Errorf("the deleted topic is still found: %v", err)
+	}
+}
+
+func TestAWaiterIsWokenByEveryKindOfNews(t *testing.T) {
+	h := newHost(t, hostConfig{})
+	p := h.create("t", nil)
+	for name, news := range map[string]func(){
+		"append":         func() { h.append(p, "a") },
+		"delete records": func() { p.DeleteRecords(-1) },
+	} {
+		w := NewWaiter()
+		w.Watch(p)
+		news()
+		select {
+		case <-w.C():
+		default:
+			t.Errorf("%s woke nobody", name)
+		}
+		w.Close()
+		h.append(p, "b")
+		select {
+		case <-w.C():
+			t.Error("a closed waiter was woken")
+		default:
+		}
+	}
+}
+
+func TestRestartKeepsLogStartsAndRecords(t *testing.T) {
+	for _, clean := range []bool{true, false} {
+		t.Run(fmt.Sprintf("clean=%t", clean), func(t *testing.T) {
+			fs := vfs.NewMem()
+			h := newHost(t, hostConfig{fs: fs})
+			p := h.create("t", nil)
+			h.append(p, "a", "b", "c")
+			if start, err := p.DeleteRecords(2); err != nil || start != 2 {
+				t.Fatalf("the log starts at %d, %v", start, err)
+			}
+			if clean {
+				if err := h.Close(); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				h.Abandon()
+			}
+			again := newHost(t, hostConfig{fs: fs, clean: clean})
+			q := again.create("t", nil)
+			if o := q.Offsets(); o.LogStart != 2 || o.HighWatermark != 3 || o.End != 3 {
+				t.Errorf("offsets %+v after the restart, want 2, 3 and 3", o)
+			}
+		})
+	}
+}
+
+func TestADamagedCheckpointIsNoticed(t *testing.T) {
+	fs := vfs.NewMem()
+	h := newHost(t, hostConfig{fs: fs})
+	p := h.create("t", nil)
+	h.append(p, "a", "b")
+	if _, err := p.DeleteRecords(1); err != nil {
+		t.Fatal(err)
+	}
+	path := fs.PathJoin("topics", checkpointFile)
+	if got, err := readCheckpoint(fs, path); err != nil || got[p.dir].LogStart != 1 {
+		t.Fatalf("read back %v, %v", got, err)
+	}
+	f, err := fs.Create(path, writeCategory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Write([]byte(checkpointHeader + p.dir + " 7 7 7\ncrc 00000000\n"))
+	f.Close()
+	if _, err := readCheckpoint(fs, path); err == nil || !strings.Contains(err.Error(), "checksum") {
+		t.Errorf("a wrong checksum: %v", err)
+	}
+}
+
+func TestRetentionByTimeAndByTheClock(t *testing.T) {
+	h := newHost(t, hostConfig{})
+	p := h.create("t", map[string]string{"retention.ms": "1000", "internal.segment.bytes": "300", "file.delete.delay.ms": "0"})
+	for range 10 {
+		h.append(p, strings.Repeat("x", 90))
+	}
+	h.retain()
+	if o := p.Offsets(); o.LogStart != 0 {
+		t.Fatalf("records of this second are gone: log start %d", o.LogStart)
+	}
+	h.now.Add(2000)
+	h.retain()
+	if o := p.Offsets(); o.LogStart == 0 {
+		t.Fatal("records older than retention.ms are still there")
+	}
+}
+
+func TestConfigsReachTheLog(t *testing.T) {
+	h := newHost(t, hostConfig{})
+	p := h.create("t", map[string]string{"max.message.bytes": "100"})
+	big := batch(strings.Repeat("x", 200))
+	if _, err := p.Append(big, commitlog.AppendOptions{Origin: commitlog.Client}); !errors.Is(err, commitlog.ErrBatchTooLarge) {
+		t.Fatalf("a batch above max.message.bytes: %v", err)
+	}
+	h.change(&controller.ConfigsSet{Resource: controller.Resource{Type: controller.ResourceTopic, Name: "t"}, Configs: map[string]string{}})
+	if _, err := p.Append(big, commitlog.AppendOptions{Origin: commitlog.Client}); err != nil {
+		t.Fatalf("after the limit was lifted: %v", err)
+	}
+}
+
+func TestLookUpsFindPlacesAndTimes(t *testing.T) {
+	h := newHost(t, hostConfig{})
+	p := h.create("t", nil)
+	h.append(p, "a", "b")
+	for ts, want := range map[int64]record.Offset{
+		LookUpLatest: 2, LookUpEarliest: 0, LookUpEarliestLocal: 0, LookUpLatestTiered: -1, LookUpEarliestPending: -1,
+		0: 0, 1_700_000_000_000: 0, 1_700_000_000_001: -1,
+	} {
+		if got, err := p.LookUp(ts, false); err != nil || got.Offset != want {
+			t.Errorf("timestamp %d finds offset %d (%v), want %d", ts, got.Offset, err, want)
+		}
+	}
+}
