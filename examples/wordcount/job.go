@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -134,7 +136,7 @@ func (j *job) makeApps() error {
 			Guarantee:   guarantee,
 			StateDir:    j.place.stateDir(i),
 			TaskTimeout: taskTimeout,
-			Logger:      slog.New(slog.NewTextHandler(noticeWriter{j}, &slog.HandlerOptions{Level: slog.LevelError})),
+			Logger:      slog.New(slog.DiscardHandler), // what holds it up is shown, what ends it is returned
 		})
 		if err != nil {
 			return err
@@ -153,7 +155,7 @@ func (j *job) count(ctx context.Context) error {
 	for _, app := range j.apps {
 		all.Go(func() {
 			if err := app.Run(work); err != nil {
-				cancel(err)
+				cancel(j.advise(err))
 			}
 		})
 	}
@@ -186,6 +188,15 @@ func (j *job) count(ctx context.Context) error {
 		return nil
 	}
 	return ctx.Err()
+}
+
+// advise adds what to do when the cluster went away for too long.
+func (j *job) advise(err error) error {
+	var op *net.OpError
+	if len(j.options.brokers) > 0 && errors.As(err, &op) {
+		return fmt.Errorf("%w: nothing that was counted is lost, run the same command again when the cluster is back", err)
+	}
+	return err
 }
 
 // show draws the progress until everything is counted or ctx ends.
@@ -260,16 +271,6 @@ func (j *job) notice(text string) {
 	defer j.said.Unlock()
 	j.bar.clear()
 	fmt.Fprintln(j.stderr, "wordcount: "+text)
-}
-
-// noticeWriter is where log lines go: beside the bar.
-type noticeWriter struct{ j *job }
-
-func (w noticeWriter) Write(line []byte) (int, error) {
-	w.j.said.Lock()
-	defer w.j.said.Unlock()
-	w.j.bar.clear()
-	return w.j.stderr.Write(line)
 }
 
 // mostShown is how many of the most frequent words the result has.
