@@ -98,9 +98,9 @@ func (c *Coordinator) ApplyMarker(entry.Marker) {}
 // Loaded says that the replay is complete.
 func (c *Coordinator) Loaded(time.Time) {}
 
-// Unreadable is the first record that a replay could not read, and the number of those it skipped because a newer
-// program wrote them.
-func (c *Coordinator) Unreadable() (err error, newer int) { return c.bad, c.skip }
+// Unreadable is the number of records that a replay skipped because a newer program wrote them, and what was wrong with
+// the first one that it could not read.
+func (c *Coordinator) Unreadable() (newer int, err error) { return c.skip, c.bad }
 
 // ApplyChange makes a change that is, or is about to be, in the log.
 func (c *Coordinator) ApplyChange(ch Change) {

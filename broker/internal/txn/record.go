@@ -22,6 +22,11 @@ const (
 	lastTagBytes = 3
 	flagTimedOut = 1 << 0
 
+	// Kafka's tags.
+	previousTag = 0
+	nextTag     = 1
+	protocolTag = 2
+
 	keyVersion   = 0
 	valueVersion = 1 // the flexible one, which carries tags
 )
@@ -47,28 +52,50 @@ func (c Change) Record() entry.Record {
 	return r
 }
 
+// appendValue writes a value of version 1; three are written for every transaction.
 func (t *Transaction) appendValue(dst []byte) []byte {
-	v := kmsg.NewTxnMetadataValue()
-	v.Version = valueVersion
-	v.ProducerID = int64(t.ProducerID)
-	v.ProducerEpoch = int16(t.Epoch)
-	v.TimeoutMillis = int32(t.Timeout.Milliseconds())
-	v.State = kmsg.TransactionState(t.State)
-	v.Topics = topicsOf(t.Partitions)
-	v.LastUpdateTimestamp = t.Updated.UnixMilli()
-	v.StartTimestamp = startMillis(t.Start)
-	v.PreviousProducerID = int64(t.Previous)
-	v.NextProducerID = int64(t.Next)
-	v.ClientTransactionVersion = int16(t.Protocol)
-	if t.Last != NoEpoch || t.TimedOut {
-		var tag [lastTagBytes]byte
-		binary.BigEndian.PutUint16(tag[:], uint16(t.Last))
-		if t.TimedOut {
-			tag[2] |= flagTimedOut
+	be := binary.BigEndian
+	dst = be.AppendUint16(dst, valueVersion)
+	dst = be.AppendUint64(dst, uint64(t.ProducerID))
+	dst = be.AppendUint16(dst, uint16(t.Epoch))
+	dst = be.AppendUint32(dst, uint32(t.Timeout.Milliseconds()))
+	dst = append(dst, byte(t.State))
+	dst = appendTopics(dst, t.Partitions)
+	dst = be.AppendUint64(dst, uint64(t.Updated.UnixMilli()))
+	dst = be.AppendUint64(dst, uint64(startMillis(t.Start)))
+	return t.appendTags(dst)
+}
+
+// appendTags writes the tagged fields that have something to say, in the order of their numbers.
+func (t *Transaction) appendTags(dst []byte) []byte {
+	last := t.Last != NoEpoch || t.TimedOut
+	n := 0
+	for _, told := range []bool{t.Previous != NoProducerID, t.Next != NoProducerID, t.Protocol != V1, last} {
+		if told {
+			n++
 		}
-		v.UnknownTags.Set(lastTag, tag[:])
 	}
-	return v.AppendTo(dst)
+	be := binary.BigEndian
+	dst = append(dst, byte(n))
+	if t.Previous != NoProducerID {
+		dst = be.AppendUint64(append(dst, previousTag, 8), uint64(t.Previous))
+	}
+	if t.Next != NoProducerID {
+		dst = be.AppendUint64(append(dst, nextTag, 8), uint64(t.Next))
+	}
+	if t.Protocol != V1 {
+		dst = be.AppendUint16(append(dst, protocolTag, 2), uint16(t.Protocol))
+	}
+	if last {
+		dst = binary.AppendUvarint(dst, lastTag)
+		dst = be.AppendUint16(append(dst, lastTagBytes), uint16(t.Last))
+		var flags byte
+		if t.TimedOut {
+			flags |= flagTimedOut
+		}
+		dst = append(dst, flags)
+	}
+	return dst
 }
 
 // startMillis writes "no transaction yet" as Kafka does.
@@ -79,17 +106,33 @@ func startMillis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// topicsOf groups sorted partitions by topic.
-func topicsOf(tps []TopicPartition) []kmsg.TxnMetadataValueTopic {
-	var topics []kmsg.TxnMetadataValueTopic
-	for _, tp := range tps {
-		if n := len(topics); n == 0 || topics[n-1].Topic != tp.Topic {
-			topics = append(topics, kmsg.TxnMetadataValueTopic{Topic: tp.Topic})
-		}
-		last := &topics[len(topics)-1]
-		last.Partitions = append(last.Partitions, tp.Partition)
+// appendTopics writes sorted partitions by topic; none is null.
+func appendTopics(dst []byte, tps []TopicPartition) []byte {
+	if len(tps) == 0 {
+		return append(dst, 0)
 	}
-	return topics
+	topics := 0
+	for i := range tps {
+		if i == 0 || tps[i].Topic != tps[i-1].Topic {
+			topics++
+		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(topics)+1)
+	for len(tps) > 0 {
+		n := 1
+		for n < len(tps) && tps[n].Topic == tps[0].Topic {
+			n++
+		}
+		dst = binary.AppendUvarint(dst, uint64(len(tps[0].Topic))+1)
+		dst = append(dst, tps[0].Topic...)
+		dst = binary.AppendUvarint(dst, uint64(n)+1)
+		for _, tp := range tps[:n] {
+			dst = binary.BigEndian.AppendUint32(dst, uint32(tp.Partition))
+		}
+		dst = append(dst, 0) // no tags
+		tps = tps[n:]
+	}
+	return dst
 }
 
 // decode reads a record of the log. known is false for a kind or version that a newer program wrote.

@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -9,12 +10,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// simSeeds is the number of histories per run; each has simSteps steps. A failure names its seed: run it alone with
+// seeds is the number of histories per run; each has simSteps steps. A failure names its seed: run it alone with
 // -run 'TestSimulation/seed=N$'.
-const (
-	simSeeds = 150
-	simSteps = 400
-)
+var seeds = flag.Uint64("seeds", 150, "histories of TestSimulation")
+
+const simSteps = 400
 
 // TestSimulation lets producers of protocol 2 work over a network that loses answers and
 // delivers requests twice, late and out of order, past any number of later transactions, while instances take each other's
@@ -26,7 +26,7 @@ const (
 //	    committed ones a commit
 //	T8  no identity is given to two producers, no producer id twice
 func TestSimulation(t *testing.T) {
-	for seed := range uint64(simSeeds) {
+	for seed := range *seeds {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			newSim(t, seed).run()
 		})
@@ -58,7 +58,6 @@ type simName struct {
 type simClient struct {
 	id      string
 	who     Identity
-	inits   int
 	open    bool // has asked for partitions since the last end
 	dead    bool
 	pending *simRequest // without an answer yet

@@ -103,7 +103,7 @@ func (w *world) replay() *Coordinator {
 func (w *world) checkReload() {
 	w.t.Helper()
 	c := w.replay()
-	if err, newer := c.Unreadable(); err != nil || newer != 0 {
+	if newer, err := c.Unreadable(); err != nil || newer != 0 {
 		w.t.Fatalf("replay: %v, %d of newer versions", err, newer)
 	}
 	got, want := c.All(), w.c.All()

@@ -200,7 +200,7 @@ func TestATransactionThatNobodyEndsIsAborted(t *testing.T) {
 		h.add("y", y, 1)
 		time.Sleep(10*time.Second - 1)
 		h.wantMarkers()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		h.wantMarkers("t/0 abort 1000/1")
 		h.Close()

@@ -339,7 +339,7 @@ func TestOffsetsCommitWithTheTransaction(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, err := kgo.NewGroupTransactSession(slices.Concat(b.Opts(), opts, []kgo.Opt{
-			kgo.TransactionalID("etl"), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"), kgo.RequireStableFetchOffsets(),
+			kgo.TransactionalID("etl"), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"),
 			kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		})...)
 		if err != nil {
@@ -388,7 +388,7 @@ func TestAnAbortLeavesTheCommittedOffset(t *testing.T) {
 		produce(t, in, 0, "1", "2", "3")
 		end(t, in, kgo.TryCommit)
 		s, err := kgo.NewGroupTransactSession(slices.Concat(b.Opts(), opts, []kgo.Opt{
-			kgo.TransactionalID("etl"), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"), kgo.RequireStableFetchOffsets(),
+			kgo.TransactionalID("etl"), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"),
 			kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		})...)
 		if err != nil {

@@ -55,7 +55,7 @@ func (c *Coordinator) replace(partition int32, next *machine) {
 // Loaded begins to settle what the leader before left open.
 func (m *machine) Loaded(now time.Time) {
 	m.Coordinator.Loaded(now)
-	if err, newer := m.Unreadable(); err != nil || newer > 0 {
+	if newer, err := m.Unreadable(); err != nil || newer > 0 {
 		m.c.cfg.Log.Error("records of transactions could not be read",
 			"topic", Topic, "partition", m.partition, "newer", newer, "error", err)
 	}
