@@ -161,7 +161,7 @@ func TestSessionEndsWithoutAnyRequest(t *testing.T) {
 		if d := c.Describe(ctx, "g"); d.State != group.Stable {
 			t.Fatalf("before the session's end the group is %v", d.State)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if d := c.Describe(ctx, "g"); d.State != group.Empty {
 			t.Fatalf("after it the group is %v", d.State)
