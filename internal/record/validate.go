@@ -39,7 +39,11 @@ func (e *FaultsError) Error() string {
 // Unwrap returns the kind of the faults.
 func (e *FaultsError) Unwrap() error { return e.kind }
 
-func (e *FaultsError) add(kind error, index int, format string, args ...any) {
+// add returns e, made if need be, with one fault more.
+func (e *FaultsError) add(kind error, index int, format string, args ...any) *FaultsError {
+	if e == nil {
+		e = new(FaultsError)
+	}
 	if e.kind == nil || kind == ErrInvalidTimestamp {
 		e.kind = kind
 	}
@@ -47,6 +51,7 @@ func (e *FaultsError) add(kind error, index int, format string, args ...any) {
 	if len(e.Faults) < maxFaults {
 		e.Faults = append(e.Faults, RecordFault{Index: index, Message: fmt.Sprintf(format, args...)})
 	}
+	return e
 }
 
 // CheckClientHeader tells whether the header of a batch, which passed [Batch.Check], is one that a client may send.
@@ -82,7 +87,7 @@ func (b Batch) CheckRecords(d *Decompressor, rules Rules) (maxTimestamp int64, e
 	if err != nil {
 		return NoTimestamp, sendersFault(err)
 	}
-	var faults FaultsError
+	var faults *FaultsError // made when there is a first one
 	maxTimestamp = NoTimestamp
 	var r Record
 	for i := 0; it.Next(&r); i++ {
@@ -90,18 +95,18 @@ func (b Batch) CheckRecords(d *Decompressor, rules Rules) (maxTimestamp int64, e
 			return NoTimestamp, fmt.Errorf("%w: record %d of the batch has offset delta %d", ErrInvalid, i, r.OffsetDelta)
 		}
 		if rules.KeyRequired && r.Key == nil {
-			faults.add(ErrInvalid, i, "a record of a compacted topic needs a key")
+			faults = faults.add(ErrInvalid, i, "a record of a compacted topic needs a key")
 		}
 		if rules.CheckTimestamps && (r.Timestamp < rules.NotBefore || r.Timestamp > rules.NotAfter) {
-			faults.add(ErrInvalidTimestamp, i, "timestamp %d lies outside [%d, %d]", r.Timestamp, rules.NotBefore, rules.NotAfter)
+			faults = faults.add(ErrInvalidTimestamp, i, "timestamp %d lies outside [%d, %d]", r.Timestamp, rules.NotBefore, rules.NotAfter)
 		}
 		maxTimestamp = max(maxTimestamp, r.Timestamp)
 	}
 	if err := it.Err(); err != nil {
 		return NoTimestamp, sendersFault(err)
 	}
-	if faults.Total > 0 {
-		return maxTimestamp, &faults
+	if faults != nil {
+		return maxTimestamp, faults
 	}
 	return maxTimestamp, nil
 }

@@ -3,10 +3,12 @@ package commitlog
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/millrace-io/millrace/internal/invariant"
 	"github.com/millrace-io/millrace/internal/record"
 )
 
@@ -114,5 +116,53 @@ func TestEmptyLogHasNoFiles(t *testing.T) {
 	}
 	if names, err := fsys.List("data"); err != nil || len(names) != 0 {
 		t.Fatalf("files of an empty log: %v, %v", names, err)
+	}
+}
+
+// TestHotPathAllocatesNothing: neither an append nor a read takes memory of its own, an idempotent producer's included.
+func TestHotPathAllocatesNothing(t *testing.T) {
+	if invariant.Race() {
+		t.Skip("race builds copy what they write")
+	}
+	l, err := Open(vfs.Default, t.TempDir()+"/t-0", Config{}, OpenOptions{Now: t0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pristine := makeBatch(batchOpts{}, values(0, 100)...)
+	b := slices.Clone(pristine)
+	appendOne := func() {
+		copy(b, pristine)
+		if _, err := l.Append(b, AppendOptions{Now: t0}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	appendOne()
+	if n := testing.AllocsPerRun(200, appendOne); n != 0 {
+		t.Errorf("%v allocations an append", n)
+	}
+	seq := int32(0)
+	idempotent := func() {
+		copy(b, pristine)
+		b.SetProducer(record.Producer{ID: 1, BaseSequence: seq})
+		seq += 100
+		if _, err := l.Append(b, AppendOptions{Now: t0}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	idempotent()
+	if n := testing.AllocsPerRun(200, idempotent); n != 0 {
+		t.Errorf("%v allocations an append of an idempotent producer", n)
+	}
+	buf := make([]byte, 0, 10_000)
+	next := Offset(0)
+	readOne := func() {
+		res, err := l.Read(buf, next, ReadOptions{MaxBytes: 5_000, UpTo: l.End(), AtLeastOne: true})
+		if err != nil || len(res.Bytes) == 0 {
+			t.Fatalf("%d bytes, %v", len(res.Bytes), err)
+		}
+		next = res.Next
+	}
+	if n := testing.AllocsPerRun(100, readOne); n != 0 {
+		t.Errorf("%v allocations a read", n)
 	}
 }

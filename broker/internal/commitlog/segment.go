@@ -109,10 +109,10 @@ func (s *segment) acquire() bool {
 // release gives a reference back.
 func (s *segment) release() error {
 	n := s.refs.Add(-1)
-	invariant.Always(n >= 0, "commitlog: segment %s released once too often", s.name())
 	if n > 0 {
 		return nil
 	}
+	invariant.Always(n == 0, "commitlog: segment %s released once too often", s.name())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
