@@ -46,7 +46,7 @@ func (s *Server) assemble() (_ *api.Node, _ *parts, err error) {
 	}
 	s.coordinate(p)
 	node := &api.Node{
-		ID: cfg.NodeID, DataDir: s.dir.path, Log: s.log, Now: cfg.Now, APIs: api.Table(), Settings: p.cluster.Settings,
+		ID: cfg.NodeID, DataDir: s.dir.shown(), Log: s.log, Now: cfg.Now, APIs: api.Table(), Settings: p.cluster.Settings,
 		Cluster: p.cluster, Replicas: p.replicas, Groups: p.groups, Transactions: p.transactions, DiskSpace: s.diskSpace,
 		Sessions: api.NewFetchSessions(func() int { return int(p.cluster.Settings().Int("max.incremental.fetch.session.cache.slots")) }),
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -115,6 +116,18 @@ func (d *dataDir) close(clean bool) error {
 		err = d.write(cleanFile, "closed\n")
 	}
 	return errors.Join(err, d.lock.Close())
+}
+
+// shown is the directory's name for those who ask from elsewhere.
+func (d *dataDir) shown() string {
+	if d.fs != vfs.Default {
+		return d.path
+	}
+	abs, err := filepath.Abs(d.path)
+	if err != nil {
+		return d.path
+	}
+	return abs
 }
 
 func (d *dataDir) sub(name string) string { return d.fs.PathJoin(d.path, name) }

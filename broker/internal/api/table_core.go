@@ -26,8 +26,10 @@ func coreAPIs() []API {
 		{Key: 44, Min: 0, Max: 1, Handle: handleIncrementalAlterConfigs, Needs: needs(onCluster(OpAlterConfigs), onTopic(OpAlterConfigs))},
 		{Key: 45, Min: 0, Max: 1, Handle: handleAlterPartitionAssignments, Needs: needs(onCluster(OpAlter))},
 		{Key: 46, Min: 0, Max: 0, Handle: handleListPartitionReassignments, Needs: needs(onCluster(OpDescribe))},
+		{Key: 55, Min: 0, Max: 2, Handle: handleDescribeQuorum, Needs: needs(onCluster(OpDescribe))},
 		{Key: 57, Min: 0, Max: 2, Handle: handleUpdateFeatures, Needs: needs(onCluster(OpAlter))},
 		{Key: 60, Min: 0, Max: 2, Handle: handleDescribeCluster, Needs: needs(onCluster(OpDescribe))},
+		{Key: 74, Min: 0, Max: 1, Handle: handleListConfigResources, Needs: needs(onCluster(OpDescribeConfigs))},
 		{Key: 75, Min: 0, Max: 0, Handle: handleDescribeTopicPartitions, Needs: needs(onTopic(OpDescribe))},
 	}
 }
