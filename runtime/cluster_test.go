@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -372,4 +373,16 @@ func newUpperCase(t *testing.T, name string) *topology.Topology {
 		t.Fatal(err)
 	}
 	return topo
+}
+
+// produceAt writes one record to partition 0 for each time, which is its value too.
+func (c *cluster) produceAt(topic string, times []int64) {
+	c.t.Helper()
+	var records []*kgo.Record
+	for _, ts := range times {
+		records = append(records, &kgo.Record{Topic: topic, Key: []byte("k"), Value: strconv.AppendInt(nil, ts, 10), Timestamp: time.UnixMilli(ts)})
+	}
+	if err := c.client.ProduceSync(c.t.Context(), records...).FirstErr(); err != nil {
+		c.t.Fatal(err)
+	}
 }
