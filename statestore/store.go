@@ -2,7 +2,7 @@ package statestore
 
 import "time"
 
-// Spec describes a store: its name, types, serdes and how it is kept. The typed specs (KeyValueSpec, WindowSpec) are the handles that a program declares
+// Spec describes a store: its name, types, serdes and how it is kept. The typed specs (KeyValueSpec, WindowSpec, SessionSpec and the others) are the handles that a program declares
 // once; Spec is their untyped side, which the topology and the runtime use. Immutable.
 type Spec interface {
 	// StoreName is the name that the user gave. It is durable: the changelog topic is <app>-<name>-changelog.
@@ -32,6 +32,8 @@ type Changelog struct {
 	Enabled bool
 	// Config holds topic settings by Kafka's names: cleanup.policy, retention.ms and so on, the user's own last.
 	Config map[string]string
+	// Headers are those of every record of the topic that has a value. The caller must not change them.
+	Headers []Header
 }
 
 // Backend is what a task gives to a store.
