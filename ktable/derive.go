@@ -24,7 +24,7 @@ func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d deriva
 	kept := len(store) > 0 && checkKeyValue(g, op, store[0])
 	old := &oldValues{}
 	if !kept {
-		old.above = t.old
+		old.above = []*oldValues{t.old}
 	}
 	if d.quiet {
 		// With old values the filter can tell a row that goes from one that never was, and says nothing about the latter.

@@ -25,14 +25,17 @@ type lookup[K, V any] func(key K) (row V, timestamp int64, ok bool, err error)
 // oldValues says whether a table's changes carry what the key had before: only when an operator below asks, since it may cost a read.
 type oldValues struct {
 	asked bool
-	above *oldValues // of the table that the old values come from, nil when it is this one's store
-	never bool       // nothing is kept that could tell
+	above []*oldValues // of the tables that the old values come from, none when it is this one's store
+	never bool         // nothing is kept that could tell
 }
 
 // ask makes changes carry old values and reports whether they can.
 func (o *oldValues) ask() bool {
 	if !o.asked && !o.never {
-		o.asked = o.above == nil || o.above.ask()
+		o.asked = true
+		for _, above := range o.above {
+			o.asked = above.ask() && o.asked
+		}
 	}
 	return o.asked
 }

@@ -7,10 +7,16 @@ type difference struct {
 	why string
 	// stores replaces the final contents that the case expects.
 	stores map[string]string
+	// out replaces the output of steps, by their number from 0.
+	out map[int]string
 }
 
 // differences is the whole list: a case that is not in it must be answered as the library does.
 var differences = map[string]difference{
+	"join-table-table-inner-self": {
+		why: "the library tells nobody that a row of a table that is joined with itself is gone, since both sides have lost it; ours gives a tombstone",
+		out: map[int]string{2: `[{"topic":"out","key":"a","value":null,"ts":3}]`},
+	},
 	"cache-window": {
 		why: "the library's cache shows windows that its store has hidden as expired, until they happen to be evicted; ours hides them either way",
 		stores: map[string]string{
@@ -19,13 +25,22 @@ var differences = map[string]difference{
 	},
 }
 
+// read decodes an expectation of our own.
+func read(src string, into any) {
+	if err := json.Unmarshal([]byte(src), into); err != nil {
+		panic(err)
+	}
+}
+
 // differs puts our own expectation in place of the library's where they differ.
 func differs(c *goldenCase) {
 	for name, want := range differences[c.Name].stores {
 		var entries []storeEntry
-		if err := json.Unmarshal([]byte(want), &entries); err != nil {
-			panic(err)
-		}
+		read(want, &entries)
 		c.Expect.Stores[name] = entries
+	}
+	for step, want := range differences[c.Name].out {
+		c.Steps[step].Expect.Out = nil
+		read(want, &c.Steps[step].Expect.Out)
 	}
 }

@@ -49,6 +49,7 @@ type tabler interface {
 	filter(in *interpreter, op *caseOp, want bool) tabler
 	mapValues(in *interpreter, op *caseOp) tabler
 	toStream() streamer
+	join(in *interpreter, right tabler, op *caseOp) tabler
 }
 
 // grouper is a grouped stream of a case.
@@ -213,6 +214,11 @@ func (in *interpreter) tableOp(t tabler, op *caseOp) any {
 			s = s.selectKey(parseExpr(*op.Key))
 		}
 		return s
+	case "join", "leftJoin", "outerJoin":
+		if op.ForeignKey != "" {
+			skip("foreign-key %s", op.Op)
+		}
+		return t.join(in, in.nodes[op.With].(tabler), op)
 	}
 	skip("operator %s of a table", op.Op)
 	return nil

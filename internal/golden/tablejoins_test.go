@@ -1,0 +1,54 @@
+package golden_test
+
+import (
+	"context"
+
+	"github.com/millrace-io/millrace/ktable"
+	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/stream/serde"
+)
+
+func (t *tb[K, V]) join(in *interpreter, right tabler, op *caseOp) tabler {
+	switch right := right.(type) {
+	case *tb[K, text]:
+		return joinTables(in, t, right, op)
+	case *tb[K, int64]:
+		return joinTables(in, t, right, op)
+	}
+	skip("join of %T and %T", t, right)
+	return nil
+}
+
+// rowText is the text of a row, null when there is none.
+func rowText[V any](v V, has bool) text {
+	if !has {
+		return text{}
+	}
+	return valueText(v)
+}
+
+func joinTables[K, V, W any](in *interpreter, l *tb[K, V], r *tb[K, W], op *caseOp) tabler {
+	values := serde.Serde[text](textSerde{str})
+	var stores []*statestore.KeyValueSpec[K, text]
+	if op.Store != "" {
+		spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, l.keys, values))
+		stores = append(stores, spec)
+		named(in, op, spec)
+	}
+	f := parseCombiner(op.Joiner)
+	out := &tb[K, text]{keys: l.keys, values: values, keyKind: l.keyKind, kind: str}
+	switch op.Op {
+	case "join":
+		out.t = ktable.JoinCtx(l.t, r.t, func(_ context.Context, k K, v V, w W) (text, error) { return f(keyText(k), valueText(v), valueText(w)) }, stores...)
+	case "leftJoin":
+		out.t = ktable.LeftJoinCtx(l.t, r.t, func(_ context.Context, k K, v V, w W, found bool) (text, error) {
+			return f(keyText(k), valueText(v), rowText(w, found))
+		}, stores...)
+	case "outerJoin":
+		out.t = ktable.OuterJoinCtx(l.t, r.t, func(_ context.Context, k K, v V, w W, has stream.Sides) (text, error) {
+			return f(keyText(k), rowText(v, has.Left()), rowText(w, has.Right()))
+		}, stores...)
+	}
+	return out
+}
