@@ -115,7 +115,7 @@ func TestAnAbortLeavesTheCommittedOffset(t *testing.T) {
 // fetchStable asks again while the transaction's marker is on its way.
 func fetchStable(ctx context.Context, adm *kadm.Client, group string) (kadm.OffsetResponses, error) {
 	for {
-		offsets, err := adm.FetchOffsets(ctx, group)
+		offsets, err := adm.FetchOffsets(kadm.RequireStable(ctx), group)
 		if err == nil {
 			err = offsets.Error()
 		}
