@@ -302,6 +302,7 @@ func TestCrashWhileCleaningLeavesOldOrNew(t *testing.T) {
 	if invariant.Race() {
 		seeds = 1
 	}
+	crashes := 0
 	for seed := range seeds {
 		rng := seeded(t, seed)
 		mem := vfs.NewCrashableMem()
@@ -352,10 +353,11 @@ func TestCrashWhileCleaningLeavesOldOrNew(t *testing.T) {
 					}
 				}
 			}
-			if len(clones) == 0 {
-				t.Fatal("the cleaning changed nothing")
-			}
+			crashes += len(clones)
 		}
+	}
+	if crashes < 100 {
+		t.Fatalf("the cleanings made %d changes only", crashes)
 	}
 }
 

@@ -88,7 +88,7 @@ func FuzzSideFiles(f *testing.F) {
 		f.Fatal(err)
 	}
 	names := []string{
-		fileName(0, suffixIndex), fileName(0, suffixTime), fileName(0, suffixTxn), fileName(end, suffixSnapshot), epochFile,
+		fileName(0, suffixSummary), fileName(0, suffixIndex), fileName(0, suffixTime), fileName(0, suffixTxn), fileName(end, suffixSnapshot), epochFile,
 	}
 	for i, name := range names {
 		good := fileBytes(f, mem, name)
@@ -96,8 +96,8 @@ func FuzzSideFiles(f *testing.F) {
 		f.Add(byte(i), good[:len(good)/2])
 		f.Add(byte(i), bytes.Repeat([]byte{0xff}, len(good)))
 	}
-	f.Add(byte(4), []byte("0\n1\n5 0\n"))
-	f.Add(byte(4), []byte("0\n1000000000\n"))
+	f.Add(byte(5), []byte("0\n1\n5 0\n"))
+	f.Add(byte(5), []byte("0\n1000000000\n"))
 	f.Fuzz(func(t *testing.T, which byte, data []byte) {
 		fsys := vfs.NewMem()
 		if err := fsys.MkdirAll(testDir, 0o755); err != nil {

@@ -12,6 +12,7 @@ const (
 	suffixIndex    = ".index"
 	suffixTime     = ".timeindex"
 	suffixTxn      = ".txnindex"
+	suffixSummary  = ".summary"
 	suffixSnapshot = ".snapshot"
 	suffixCleaned  = ".cleaned" // being written by the cleaner
 	suffixSwap     = ".swap"    // complete, replaces the segments that its name spans

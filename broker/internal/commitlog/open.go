@@ -135,7 +135,7 @@ func finishSwap(fsys vfs.FS, dir string, base, end Offset, names []string) ([]st
 
 // ownerOf returns the segment that a file belongs to. Snapshots belong to nobody.
 func ownerOf(name string) (Offset, bool) {
-	for _, suffix := range []string{suffixLog, suffixIndex, suffixTime, suffixTxn} {
+	for _, suffix := range []string{suffixLog, suffixSummary, suffixIndex, suffixTime, suffixTxn} {
 		if o, ok := parseName(name, suffix); ok {
 			return o, true
 		}

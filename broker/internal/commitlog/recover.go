@@ -139,13 +139,13 @@ func (l *Log) indexMatches(s *segment) bool {
 // a segment from Kafka nobody can tell, and nothing is thrown away for a doubt.
 func (l *Log) gapIsCompaction(s *segment) bool { return l.config().Compact && l.fromKafka(s) }
 
-// fromKafka tells whether Kafka wrote a segment's time index: entries without our trailer.
+// fromKafka tells whether Kafka wrote a segment: it has a time index, and no summary of ours.
 func (l *Log) fromKafka(s *segment) bool {
-	data, err := readSmallFile(l.fs, s.path(suffixTime), maxSegmentBytes)
-	if err != nil || len(data) == 0 || len(data)%timeEntrySize != 0 || allZero(data[:timeEntrySize]) {
+	if _, err := l.fs.Stat(s.path(suffixSummary)); !isNotExist(err) {
 		return false
 	}
-	return len(data) < timeTrailerSize || be.Uint32(data[len(data)-8:]) != indexMagic
+	data, err := readSmallFile(l.fs, s.path(suffixTime), maxSegmentBytes)
+	return err == nil && len(data) >= timeEntrySize && len(data)%timeEntrySize == 0 && !allZero(data[:timeEntrySize])
 }
 
 // cutAt makes pos in segment i the log's end.
@@ -160,7 +160,7 @@ func (l *Log) cutAt(segs []*segment, i int, pos int64, idx *index) error {
 		return err
 	}
 	s.size.Store(pos)
-	if err := errors.Join(l.cutFile(s, pos), removeIfExists(l.fs, s.path(suffixIndex)), syncDir(l.fs, l.dir)); err != nil {
+	if err := errors.Join(l.cutFile(s, pos), removeIfExists(l.fs, s.path(suffixSummary)), syncDir(l.fs, l.dir)); err != nil {
 		return err
 	}
 	s.mu.Lock()

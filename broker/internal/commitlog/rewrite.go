@@ -220,7 +220,7 @@ func (c *cleaner) swap(group []*segment, end Offset, out *cleanedFile) error {
 		}
 	}
 	first := group[0]
-	for _, suffix := range []string{suffixIndex, suffixTime, suffixTxn} {
+	for _, suffix := range []string{suffixSummary, suffixIndex, suffixTime, suffixTxn} {
 		if err := removeIfExists(l.fs, first.path(suffix)); err != nil {
 			return l.fail(err)
 		}

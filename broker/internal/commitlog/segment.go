@@ -128,7 +128,7 @@ func (s *segment) release() error {
 // removeFiles deletes the segment's files. The log file goes first: without it the others mean nothing.
 func (s *segment) removeFiles() error {
 	var errs []error
-	for _, suffix := range []string{suffixLog, suffixIndex, suffixTime, suffixTxn} {
+	for _, suffix := range []string{suffixLog, suffixSummary, suffixIndex, suffixTime, suffixTxn} {
 		errs = append(errs, removeIfExists(s.fs, s.path(suffix)))
 	}
 	return errors.Join(errs...)

@@ -59,7 +59,7 @@ func (l *Log) truncate(to Offset) (Offset, error) {
 		return 0, err
 	}
 	s.size.Store(cut)
-	if err := errors.Join(l.cutFile(s, cut), removeIfExists(l.fs, s.path(suffixIndex)), syncDir(l.fs, l.dir)); err != nil {
+	if err := errors.Join(l.cutFile(s, cut), removeIfExists(l.fs, s.path(suffixSummary)), syncDir(l.fs, l.dir)); err != nil {
 		return 0, err
 	}
 	last, err := l.rescan(s, cut)
