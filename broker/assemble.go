@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millrace-io/millrace/broker/internal/api"
+	"github.com/millrace-io/millrace/broker/internal/budget"
 	"github.com/millrace-io/millrace/broker/internal/cluster"
 	"github.com/millrace-io/millrace/broker/internal/controller"
 	"github.com/millrace-io/millrace/broker/internal/coordinator/groups"
@@ -48,6 +49,7 @@ func (s *Server) assemble() (_ *api.Node, _ *parts, err error) {
 	node := &api.Node{
 		ID: cfg.NodeID, DataDir: s.dir.shown(), Log: s.log, Now: cfg.Now, APIs: api.Table(), Settings: p.cluster.Settings,
 		Cluster: p.cluster, Replicas: p.replicas, Groups: p.groups, Transactions: p.transactions, DiskSpace: s.diskSpace,
+		Answers:  budget.New(answerMemory),
 		Sessions: api.NewFetchSessions(func() int { return int(p.cluster.Settings().Int("max.incremental.fetch.session.cache.slots")) }),
 	}
 	s.parts = p // the watchers below may call back

@@ -111,7 +111,10 @@ func (c *conn) one(ctx context.Context) error {
 	frame := framePool.Get().(*[]byte)
 	defer putBuffer(framePool, frame)
 	var err error
-	if *frame, err = c.readFrame((*frame)[:0]); err != nil {
+	var taken int64
+	*frame, taken, err = c.readFrame(ctx, (*frame)[:0])
+	defer func() { c.server.requests.Give(taken) }()
+	if err != nil {
 		return err
 	}
 	req, answer, err := c.decode(*frame)
@@ -125,35 +128,54 @@ func (c *conn) one(ctx context.Context) error {
 	return c.write(req, resp)
 }
 
-// readFrame appends the bytes of the next frame to buf. The buffer grows as bytes arrive.
-func (c *conn) readFrame(buf []byte) ([]byte, error) {
+// readFrame appends the bytes of the next frame to buf. The buffer grows as bytes arrive; taken is what it took of the memory for all requests.
+func (c *conn) readFrame(ctx context.Context, buf []byte) (_ []byte, taken int64, err error) {
 	c.net.SetReadDeadline(time.Now().Add(chunkTimeout))
 	head, err := c.read.Peek(4)
 	if err != nil {
-		return buf, err
+		return buf, 0, err
 	}
 	size := int64(int32(binary.BigEndian.Uint32(head)))
 	if limit := c.server.node.Settings().Int("socket.request.max.bytes"); size <= 0 || size > limit {
-		return buf, fmt.Errorf("%w: a length of %d bytes, allowed are 1 to %d", errBadFrame, size, limit)
+		return buf, 0, fmt.Errorf("%w: a length of %d bytes, allowed are 1 to %d", errBadFrame, size, limit)
 	}
 	if _, err := c.read.Discard(4); err != nil {
-		return buf, err
+		return buf, 0, err
 	}
 	for chunk := int64(firstChunk); int64(len(buf)) < size; chunk = int64(len(buf)) {
 		at := len(buf)
-		n := int(min(chunk, size-int64(at)))
-		buf = slices.Grow(buf, n)[:at+n]
+		n := min(chunk, size-int64(at))
 		if at > 0 {
+			if err := c.takeMemory(ctx, n); err != nil {
+				return buf, taken, err
+			}
+			taken += n
 			c.net.SetReadDeadline(time.Now().Add(chunkTimeout))
 		}
+		buf = slices.Grow(buf, int(n))[:at+int(n)]
 		if _, err := io.ReadFull(c.read, buf[at:]); err != nil {
-			return buf, err
+			return buf, taken, err
 		}
 		if at == 0 && size > maxPlainRequest && binary.BigEndian.Uint16(buf) != uint16(kmsg.Produce) {
-			return buf, fmt.Errorf("%w: a request of %d bytes for key %d", errBadFrame, size, int16(binary.BigEndian.Uint16(buf)))
+			return buf, taken, fmt.Errorf("%w: a request of %d bytes for key %d", errBadFrame, size, int16(binary.BigEndian.Uint16(buf)))
 		}
 	}
-	return buf, nil
+	return buf, taken, nil
+}
+
+// takeMemory waits for n bytes of the memory that all requests share.
+func (c *conn) takeMemory(ctx context.Context, n int64) error {
+	got := c.server.requests.TakeUpTo(n)
+	if got == n {
+		return nil
+	}
+	c.server.requests.Give(got)
+	ctx, cancel := context.WithTimeout(ctx, chunkTimeout)
+	defer cancel()
+	if _, err := c.server.requests.Take(ctx, n); err != nil {
+		return fmt.Errorf("no memory for a request: %w", err)
+	}
+	return nil
 }
 
 // decode makes a request of a frame. An answer beside it is to be sent instead of asking a handler.

@@ -3,7 +3,8 @@ package broker
 import "time"
 
 // What a connection may cost. A connection holds one goroutine, readBuffer bytes, and while it has a request in process the bytes of that request and
-// of its answer; with max.connections at its default of 16,384 idle connections take about 16,384 × (1 KiB + 8 KiB of stack) = 150 MiB at most.
+// of its answer. All together: idle connections 16,384 (max.connections) × (1 KiB + 8 KiB of stack) = 150 MiB, first chunks of requests 16,384 × 64 KiB =
+// 1 GiB, requests 512 MiB and what decoding makes of them, answers 512 MiB and a batch (max.message.bytes, 1 MiB) for each connection that fetches.
 const (
 	// readBuffer holds small requests; larger ones are read straight into their own buffer.
 	readBuffer = 1 << 10
@@ -11,6 +12,13 @@ const (
 	// firstChunk is what is allocated before any byte of a frame has come. A larger frame's buffer doubles as its bytes arrive, so that a length
 	// alone costs nobody memory.
 	firstChunk = 64 << 10
+
+	// requestMemory bounds the bytes beyond firstChunk of all requests that are being read or handled at one time. Who wants more than there is
+	// waits, and is dropped after chunkTimeout: better than to run out of memory for all.
+	requestMemory = 512 << 20
+
+	// answerMemory bounds the records of all fetch answers that are on their way at one time. When it is used up, answers get small: one batch each.
+	answerMemory = 512 << 20
 
 	// keepBuffer is the largest buffer that goes back to the pool; larger ones are left to the collector.
 	keepBuffer = 4 << 20

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/broker/internal/api"
+	"github.com/millrace-io/millrace/broker/internal/budget"
 )
 
 // Server is a log server. The zero Server is ready to serve, in memory; set Config before the first call. A Server is used once: after Shutdown it
@@ -33,6 +34,7 @@ type Server struct {
 	ctx    context.Context // of all requests; ends when the server goes down
 	cancel context.CancelFunc
 
+	requests   *budget.Budget // memory of all requests
 	panics     atomic.Int64
 	complaints complaints
 
@@ -62,6 +64,7 @@ func (s *Server) open() error {
 		return err
 	}
 	s.cfg, s.log = cfg, cfg.Logger
+	s.requests = budget.New(requestMemory)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.stopped = make(chan struct{})
 	s.listeners, s.conns, s.perIP = map[net.Listener]struct{}{}, map[*conn]struct{}{}, map[string]int{}

@@ -53,9 +53,10 @@ type fetch struct {
 	found    []fetched // by the plan's parts
 	maxBytes int
 
-	bytes   int  // of all records found
-	waiting int  // partitions that could be read
-	failed  bool // reading one of them failed, or shows that the client must do something
+	bytes   int   // of all records found
+	taken   int64 // of the budget for answers
+	waiting int   // partitions that could be read
+	failed  bool  // reading one of them failed, or shows that the client must do something
 	served  map[*fetchPart]bool
 }
 
@@ -95,6 +96,8 @@ func (f *fetch) drop() {
 		f.found[i].buf = nil
 	}
 	f.bytes = 0
+	f.n.Answers.Give(f.taken)
+	f.taken = 0
 }
 
 func (f *fetch) find(p *fetchPart) (*replica.Partition, error) {
@@ -123,13 +126,18 @@ func (f *fetch) readOne(p *fetchPart, got *fetched) {
 			return
 		}
 	}
+	// When the answers of all clients take all the memory there is for them, one batch for each client still goes out.
+	room := f.n.Answers.TakeUpTo(int64(min(f.maxBytes-f.bytes, int(p.maxBytes))))
 	o := replica.ReadOptions{
-		MaxBytes:   min(f.maxBytes-f.bytes, int(p.maxBytes)),
+		MaxBytes:   int(room),
 		AtLeastOne: f.bytes == 0,
 		Committed:  f.req.IsolationLevel == readCommitted,
 	}
 	buf := takeRecordBuffer()
 	got.res, got.err = got.part.Read(*buf, record.Offset(p.offset), o)
+	used := min(int64(len(got.res.Bytes)), room)
+	f.n.Answers.Give(room - used)
+	f.taken += used
 	if got.err != nil || len(got.res.Bytes) == 0 {
 		giveRecordBuffer(buf)
 		return

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/millrace-io/millrace/broker/internal/budget"
 	"github.com/millrace-io/millrace/broker/internal/cluster"
 	"github.com/millrace-io/millrace/broker/internal/controller"
 	"github.com/millrace-io/millrace/broker/internal/coordinator/groups"
@@ -24,6 +25,8 @@ type Node struct {
 	Cluster  *cluster.Local
 	Replicas *replica.Manager
 	Sessions *FetchSessions
+	// Answers bounds the memory of all fetch answers that are on their way together.
+	Answers *budget.Budget
 	// DiskSpace returns the size of the disk under the data directory and what is free of it; -1 when that is not known.
 	DiskSpace func() (total, usable int64)
 
