@@ -56,6 +56,29 @@ func TestGarbageCostsItsConnectionOnly(t *testing.T) {
 	}
 }
 
+// A count of tagged fields is a promise of bytes: one that the frame cannot keep must not be counted down.
+func TestHugeTagCountsCostNoTime(t *testing.T) {
+	b := brokertest.Start(t, broker.Config{})
+	const header = "\x00\x0c\x00\x04\x00\x00\x00\x01\xff\xff" // Heartbeat v4, no client id
+	const body = "\x02g\x00\x00\x00\x01\x02m\x00"
+	const huge = "\xff\xff\xff\xff\x0f"
+	for name, frame := range map[string]string{
+		"in the header": header + huge,
+		"in the body":   header + "\x00" + body + huge,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := b.Dial(t)
+			if _, err := c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(frame))), frame...)); err != nil {
+				t.Fatal(err)
+			}
+			c.SetReadDeadline(time.Now().Add(5 * time.Second)) // counting to 2³² takes longer by far
+			if !c.Closed() {
+				t.Error("the connection is still open: the server counts")
+			}
+		})
+	}
+}
+
 func TestRandomBytesNeverStopTheServer(t *testing.T) {
 	b := brokertest.Start(t, broker.Config{})
 	seed := rand.Uint64()
