@@ -267,7 +267,6 @@ func (w *worker) groupOptions() []kgo.Opt {
 		kgo.ConsumeTopics(sortedKeys(w.app.readers)...),
 		kgo.Balancers(w.balancer),
 		kgo.DisableAutoCommit(),
-		kgo.RequireStableFetchOffsets(),
 		kgo.SessionTimeout(cfg.SessionTimeout),
 		kgo.RebalanceTimeout(max(cfg.SessionTimeout, cfg.TransactionTimeout) * 2),
 		kgo.HeartbeatInterval(cfg.HeartbeatInterval),
