@@ -41,7 +41,7 @@ func TestShortRunMeasuresEveryWorkload(t *testing.T) {
 			t.Errorf("no result of %s", want)
 		}
 	}
-	if len(r.Ratios) != 3 || len(r.Facts) != 2 || r.Machine.Cores == 0 || r.Machine.Go == "" {
+	if len(r.Ratios) != 6 || len(r.Facts) != 2 || r.Machine.Cores == 0 || r.Machine.Go == "" {
 		t.Errorf("ratios %v, facts %v, machine %+v", r.Ratios, r.Facts, r.Machine)
 	}
 	for _, part := range []string{"WORKLOAD", "exactly-once / at-least-once", "memory at rest"} {
