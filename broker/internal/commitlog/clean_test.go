@@ -399,7 +399,7 @@ func TestReadersSeeAWholeLogWhateverGoesOn(t *testing.T) {
 		for range 3 {
 			wg.Go(func() { follow(t, l, done) })
 		}
-		for i := range 3000 {
+		for i := range 1000 {
 			b := makeBatch(batchOpts{}, kv{key: fmt.Sprint(i % 10), value: fmt.Sprintf("%08d", i), ts: int64(i)}, kv{key: fmt.Sprint(i), value: "once"})
 			if _, err := l.Append(b, AppendOptions{Now: t0}); err != nil {
 				t.Fatal(err)

@@ -32,17 +32,19 @@ type packer struct {
 var packers = sync.Pool{New: func() any { return new(packer) }}
 
 // decompressors are few: together they bound the memory that hostile batches can take to their number times Config.MaxDecompressed.
-var decompressors = make(chan *pooledDecompressor, 2*runtime.GOMAXPROCS(0))
+var decompressors = newDecompressors(2 * runtime.GOMAXPROCS(0))
 
 type pooledDecompressor struct {
 	*record.Decompressor
 	max int
 }
 
-func init() {
-	for range cap(decompressors) {
-		decompressors <- new(pooledDecompressor)
+func newDecompressors(n int) chan *pooledDecompressor {
+	free := make(chan *pooledDecompressor, n)
+	for range n {
+		free <- new(pooledDecompressor)
 	}
+	return free
 }
 
 // withDecompressor calls f with a decompressor of the given cap, after a wait when all are in use.
