@@ -227,7 +227,7 @@ func parseList(src string) func(value text) []text {
 
 // combiner joins two texts; key is used by concatKey only.
 func parseCombiner(src string) func(key, left, right text) (text, error) {
-	parts := strings.Split(src, "|")
+	parts := strings.Split(strings.TrimRight(src, "|"), "|") // as Java splits
 	guards, last := parts[:len(parts)-1], parts[len(parts)-1]
 	name, arg, _ := strings.Cut(last, ":")
 	return func(key, left, right text) (text, error) {

@@ -50,6 +50,7 @@ type tabler interface {
 	mapValues(in *interpreter, op *caseOp) tabler
 	toStream() streamer
 	join(in *interpreter, right tabler, op *caseOp) tabler
+	joinForeign(in *interpreter, right tabler, op *caseOp) tabler
 }
 
 // grouper is a grouped stream of a case.
@@ -216,7 +217,7 @@ func (in *interpreter) tableOp(t tabler, op *caseOp) any {
 		return s
 	case "join", "leftJoin", "outerJoin":
 		if op.ForeignKey != "" {
-			skip("foreign-key %s", op.Op)
+			return t.joinForeign(in, in.nodes[op.With].(tabler), op)
 		}
 		return t.join(in, in.nodes[op.With].(tabler), op)
 	}

@@ -52,3 +52,48 @@ func joinTables[K, V, W any](in *interpreter, l *tb[K, V], r *tb[K, W], op *case
 	}
 	return out
 }
+
+func (t *tb[K, V]) joinForeign(in *interpreter, right tabler, op *caseOp) tabler {
+	switch right := right.(type) {
+	case *tb[text, text]:
+		return joinForeign(in, t, right, op)
+	case *tb[text, int64]:
+		return joinForeign(in, t, right, op)
+	}
+	skip("foreign-key join of %T and %T", t, right)
+	return nil
+}
+
+func joinForeign[K, V, W any](in *interpreter, l *tb[K, V], r *tb[text, W], op *caseOp) tabler {
+	values := serde.Serde[text](textSerde{str})
+	var stores []*statestore.KeyValueSpec[K, text]
+	switch {
+	case op.Store != "":
+		spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, l.keys, values))
+		stores = append(stores, spec)
+		named(in, op, spec)
+	case in.lookedUp(op.ID):
+		stores = append(stores, statestore.KeyValue(op.ID+"-unnamed", l.keys, values))
+	}
+	name := op.Name
+	if name == "" {
+		name = op.ID
+	}
+	via := ktable.NewForeignKey(name, l.keys, l.values, r.keys, r.values)
+	f, e := parseCombiner(op.Joiner), parseExpr(op.ForeignKey)
+	foreignKey := func(_ context.Context, k K, v V) (text, bool, error) {
+		fk, err := e.str(keyText(k), valueText(v))
+		return fk, true, err
+	}
+	out := &tb[K, text]{keys: l.keys, values: values, keyKind: l.keyKind, kind: str}
+	if op.Op == "join" {
+		out.t = ktable.JoinForeignCtx(l.t, r.t, foreignKey, func(_ context.Context, k K, v V, w W) (text, error) {
+			return f(keyText(k), valueText(v), valueText(w))
+		}, via, stores...)
+	} else {
+		out.t = ktable.LeftJoinForeignCtx(l.t, r.t, foreignKey, func(_ context.Context, k K, v V, w W, found bool) (text, error) {
+			return f(keyText(k), valueText(v), rowText(w, found))
+		}, via, stores...)
+	}
+	return out
+}
