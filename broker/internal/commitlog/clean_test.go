@@ -13,7 +13,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
-	"github.com/millrace-io/millrace/internal/invariant"
 	"github.com/millrace-io/millrace/internal/record"
 )
 
@@ -128,7 +127,7 @@ func (w *keyedWorkload) step() error {
 // TestCleanedLogHoldsTheSameLastValues cleans a log again and again in the middle of a workload. A read_committed reader finds the same last
 // value of every key, at the offset that it had; markers go, and what is known of producers does not (L9, C1-C5).
 func TestCleanedLogHoldsTheSameLastValues(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := seeded(t, seed)
 			cfg := Config{SegmentBytes: 400 + int64(seed)*200, IndexInterval: 100, Compact: true, DeleteRetention: time.Second}
@@ -298,12 +297,8 @@ func TestDirtyRatioSaysWhenToClean(t *testing.T) {
 
 // TestCrashWhileCleaningLeavesOldOrNew takes the file system at every change that a cleaning makes (L8, C6).
 func TestCrashWhileCleaningLeavesOldOrNew(t *testing.T) {
-	seeds := uint64(4)
-	if invariant.Race() {
-		seeds = 1
-	}
 	crashes := 0
-	for seed := range seeds {
+	for seed := range seeds(4) {
 		rng := seeded(t, seed)
 		mem := vfs.NewCrashableMem()
 		var clones []*vfs.MemFS
@@ -525,5 +520,64 @@ func TestOffsetMapFindsWhatItTook(t *testing.T) {
 	}
 	if got := m.latest([]byte("unknown")); got != -1 {
 		t.Fatalf("an unknown key at %d", got)
+	}
+}
+
+// TestReadersBesideTruncationsSeeWholeBatches: a follower cuts its log and takes other batches while its own readers are at work.
+func TestReadersBesideTruncationsSeeWholeBatches(t *testing.T) {
+	for _, fsys := range []vfs.FS{vfs.NewMem(), vfs.Default} {
+		dir := t.TempDir() + "/t-0"
+		if err := fsys.MkdirAll(fsys.PathDir(dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		l, err := Open(fsys, dir, Config{SegmentBytes: 1500, IndexInterval: 100}, OpenOptions{Now: t0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				for next := Offset(0); ; {
+					select {
+					case <-done:
+						return
+					default:
+					}
+					res, err := l.Read(nil, next, ReadOptions{MaxBytes: 2000, UpTo: l.End(), AtLeastOne: true})
+					if err != nil && !errors.Is(err, ErrOffsetOutOfRange) {
+						t.Error(err)
+						return
+					}
+					for b, err := range record.All(res.Bytes) {
+						if err != nil || b.Check() != nil {
+							t.Errorf("read at %d: a batch does not hold: %v", next, err)
+							return
+						}
+					}
+					if next = res.Next; len(res.Bytes) == 0 {
+						next = 0
+					}
+				}
+			})
+		}
+		rng := seeded(t, 9)
+		for i := range 150 {
+			for range 1 + rng.IntN(8) {
+				if _, err := l.Append(makeBatch(batchOpts{}, values(i*rng.IntN(1000), 1+rng.IntN(5))...), AppendOptions{Now: t0}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			to := l.End() - Offset(rng.IntN(20))
+			end, err := l.Truncate(max(to, 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if end > max(to, 0) || l.End() != end {
+				t.Fatalf("truncated to %d: end %d, log end %d", to, end, l.End())
+			}
+		}
+		close(done)
+		wg.Wait()
 	}
 }

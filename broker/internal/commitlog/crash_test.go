@@ -402,7 +402,7 @@ func (w *workload) checkState(t *testing.T, r *testLog) {
 // TestCrashAtEverySyncPointLosesNothingFlushed clones the file system at every flush and directory flush of a workload, and in between, with
 // none, some and all of what was not flushed, and opens the clone.
 func TestCrashAtEverySyncPointLosesNothingFlushed(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range seeds(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { crashRun(t, seed) })
 	}
 }

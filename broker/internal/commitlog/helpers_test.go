@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/millrace-io/millrace/internal/invariant"
 	"github.com/millrace-io/millrace/internal/record"
 )
 
@@ -191,4 +192,12 @@ func seeded(t testing.TB, seed uint64) *rand.Rand {
 		}
 	})
 	return rand.New(rand.NewPCG(seed, 1))
+}
+
+// seeds returns how many random runs a test makes: few in a race build, which takes ten times as long.
+func seeds(n uint64) uint64 {
+	if invariant.Race() {
+		return max(n/5, 1)
+	}
+	return n
 }

@@ -99,6 +99,11 @@ func writeIndexFiles(fsys vfs.FS, dir string, x *index, logSize int64, aborted [
 	summary = be.AppendUint64(summary, uint64(logSize))
 	summary = be.AppendUint64(summary, uint64(x.next))
 	summary = be.AppendUint64(summary, uint64(x.firstTime))
+	for _, data := range contents { // before the writes, which may garble what they are given
+		summary = be.AppendUint32(summary, uint32(len(data)))
+		summary = be.AppendUint32(summary, crc32.Checksum(data, crcTable))
+	}
+	summary = be.AppendUint32(summary, crc32.Checksum(summary, crcTable))
 	for i, data := range contents {
 		path := fsys.PathJoin(dir, fileName(x.base, indexSuffixes[i].suffix))
 		var err error
@@ -110,10 +115,7 @@ func writeIndexFiles(fsys vfs.FS, dir string, x *index, logSize int64, aborted [
 		if err != nil {
 			return err
 		}
-		summary = be.AppendUint32(summary, uint32(len(data)))
-		summary = be.AppendUint32(summary, crc32.Checksum(data, crcTable))
 	}
-	summary = be.AppendUint32(summary, crc32.Checksum(summary, crcTable))
 	return writeFile(fsys, fsys.PathJoin(dir, fileName(x.base, suffixSummary)), summary, false)
 }
 

@@ -17,9 +17,8 @@ import (
 func (l *Log) Read(dst []byte, from Offset, o ReadOptions) (ReadResult, error) {
 	for {
 		cuts := l.cuts.Load()
-		if cuts%2 == 1 { // a truncation is running: it holds mu
-			l.mu.Lock()
-			l.mu.Unlock() //nolint:staticcheck // waiting is all that is wanted
+		if cuts%2 == 1 {
+			l.awaitCut()
 			continue
 		}
 		res, err := l.read(dst, from, o)
@@ -27,6 +26,12 @@ func (l *Log) Read(dst []byte, from Offset, o ReadOptions) (ReadResult, error) {
 			return res, err
 		}
 	}
+}
+
+// awaitCut waits for a truncation that is running: it holds mu.
+func (l *Log) awaitCut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 }
 
 func (l *Log) read(dst []byte, from Offset, o ReadOptions) (ReadResult, error) {
