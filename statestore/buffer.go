@@ -63,8 +63,8 @@ type BufferStore[K, V any] interface {
 	Prior(key K) (prior V, has, found bool, err error)
 	// OldestTime is the time of the first slot; ok is false when there is none.
 	OldestTime() (time int64, ok bool)
-	// Pop removes the first slot and returns it. now is the time of the record that caused it, for the changelog. It must not be called on an empty buffer.
-	Pop(now int64) (BufferEntry[K, V], error)
+	// Pop removes the first slot and returns it; ok is false when there is none. now is the time of the record that caused it, for the changelog.
+	Pop(now int64) (e BufferEntry[K, V], ok bool, err error)
 	// Len is the number of slots.
 	Len() int
 	// Bytes is what the slots take, counted as Kafka Streams counts them against a buffer's limit.

@@ -25,6 +25,11 @@ type plain struct{}
 
 func (plain) engineKey(dst, key []byte) []byte { return append(dst, key...) }
 
+// prefixed is the layout of keys that share the engine with others: a byte goes before each.
+type prefixed byte
+
+func (p prefixed) engineKey(dst, key []byte) []byte { return append(append(dst, byte(p)), key...) }
+
 // core is the part of a store below its types: staged changes and cached entries in an overlay over one partition of an engine. Values are timestamp | bytes.
 // A kind of store adds its key format and its layout. Owned by the task's goroutine.
 type core struct {

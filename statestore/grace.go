@@ -54,12 +54,8 @@ type GraceBufferStore[K, V any] interface {
 	Store
 	// Add adds a record at the time of its context, whose slices are copied.
 	Add(key K, value V, from *RecordContext) error
-	// OldestTime is the time of the first record; ok is false when there is none.
-	OldestTime() (time int64, ok bool)
-	// Pop removes the first record and returns it. now is the time of the record that caused it, for the changelog. It must not be called on an empty buffer.
-	Pop(now int64) (GraceEntry[K, V], error)
-	// Len is the number of records.
-	Len() int
+	// Pop removes the first record and returns it, when its time is not later than until. now is the time of the record that caused it, for the changelog.
+	Pop(until, now int64) (e GraceEntry[K, V], ok bool, err error)
 }
 
 // GraceEntry is one record of a [GraceBufferStore].

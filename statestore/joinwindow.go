@@ -83,8 +83,8 @@ func (s *JoinWindowSpec[K, V]) check() error {
 // JoinWindowStore is the store of one side of a join. It belongs to the goroutine of its task. Times are milliseconds since 1970 and not negative.
 type JoinWindowStore[K, V any] interface {
 	Store
-	// Put adds a record. stored is false when its time is beyond the retention. A null value, of a type that has one, is no record: it only moves the store's
-	// time, and stored is false.
+	// Put adds a record. stored is false when its time is beyond the retention. A null value, of a type that has one, is no record and changes
+	// nothing; stored is false then.
 	Put(key K, timestamp int64, value V) (stored bool, err error)
 	// Fetch walks over the records of a key with times from earliest to latest, both included as in join windows, in the order of their times and, within one time, of
 	// their arrival.

@@ -14,16 +14,16 @@ import (
 //	┌───────────────┬───────────────────────────┐
 //	│ segment     8 │ key of the changelog    n │   segment = time of the key / interval, big-endian
 //	└───────────────┴───────────────────────────┘
-//	┌───────────────┐     ┌───────────┬────────────┬─────────────┬─────────────┐
-//	│ (empty key)   │  ─▶ │ version 1 │ interval 8 │ retention 8 │ observed  8 │   the metadata, ms
-//	└───────────────┘     └───────────┴────────────┴─────────────┴─────────────┘
+//	┌───────────────┐     ┌───────────┬────────────┬─────────────┬─────────────┬───────┐
+//	│ (empty key)   │  ─▶ │ version 2 │ interval 8 │ retention 8 │ observed  8 │ seq 4 │   the metadata, times in ms
+//	└───────────────┘     └───────────┴────────────┴─────────────┴─────────────┴───────┘
 //
 // The interval is chosen when the partition is filled for the first time and stays, whatever the retention becomes later.
 
 const (
 	segmentBytes    = 8
-	metadataVersion = 1
-	metadataBytes   = 1 + 3*8
+	metadataVersion = 2
+	metadataBytes   = 1 + 3*8 + 4
 	// minSegmentInterval bounds the range deletions of stores with a short retention.
 	minSegmentInterval = time.Minute
 )
@@ -36,6 +36,7 @@ type segments struct {
 	interval  int64
 	retention int64
 	observed  int64               // the latest time that was put, -1 before the first
+	seq       uint32              // the number given out last, of 31 bits, in a store that numbers its entries
 	timeOf    func([]byte) int64  // the time in a key
 	dropped   int64               // segments before this one are deleted
 	saved     [metadataBytes]byte // what the engine has, or a zero version
@@ -63,7 +64,7 @@ func (s *segments) load(p Partition) error {
 	if interval <= 0 || observed < -1 {
 		return fmt.Errorf("read the metadata: interval %d, observed time %d: %w", interval, observed, errMetadata)
 	}
-	s.interval, s.observed = interval, observed
+	s.interval, s.observed, s.seq = interval, observed, binary.BigEndian.Uint32(m[25:])
 	s.saved = [metadataBytes]byte(m)
 	return nil
 }
@@ -74,6 +75,7 @@ func (s *segments) metadata() (m [metadataBytes]byte) {
 	binary.BigEndian.PutUint64(m[1:], uint64(s.interval))
 	binary.BigEndian.PutUint64(m[9:], uint64(s.retention))
 	binary.BigEndian.PutUint64(m[17:], uint64(s.observed))
+	binary.BigEndian.PutUint32(m[25:], s.seq)
 	return m
 }
 
@@ -84,6 +86,23 @@ func (s *segments) savedRetention() int64 { return int64(binary.BigEndian.Uint64
 func (s *segments) observe(t int64) bool {
 	s.observed = max(s.observed, t)
 	return s.alive(t)
+}
+
+// seqBits are those of a sequence number: Kafka's are not negative.
+const seqBits = 1<<31 - 1
+
+// nextSeq gives out a number. After 2^31 of them they begin again, when what had them is long gone.
+func (s *segments) nextSeq() uint32 {
+	s.seq = (s.seq + 1) & seqBits
+	return s.seq
+}
+
+// noteSeq tells of a number that was given out before. Those in a store lie within less than half of all numbers, so that the later of two can be told, also after
+// the numbers began again.
+func (s *segments) noteSeq(seq uint32) {
+	if ahead := (seq - s.seq) & seqBits; s.seq == 0 || ahead <= seqBits/2 {
+		s.seq = seq
+	}
 }
 
 // alive is the one rule of retention: what is not alive can be neither read nor written.

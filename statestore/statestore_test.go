@@ -180,12 +180,12 @@ func TestRestoreRefusesForeignChangelog(t *testing.T) {
 }
 
 func TestDamagedMetadataIsReported(t *testing.T) {
-	for _, metadata := range []string{"", "\x02", strings.Repeat("\x01", 25), "\x01" + strings.Repeat("\x00", 24)} {
+	for _, metadata := range []string{"", "\x03", strings.Repeat("\x02", 29), "\x02" + strings.Repeat("\x00", 28), strings.Repeat("\x01", 29), strings.Repeat("\x02", 28)} {
 		e := memstore.New()
 		p, _ := e.Partition("w", 0)
 		b := e.NewBatch()
-		// The third one is a valid version 1 with absurd but positive numbers, which must open.
-		valid := metadata == strings.Repeat("\x01", 25)
+		// The third one is a valid version 2 with absurd but positive numbers, which must open.
+		valid := metadata == strings.Repeat("\x02", 29)
 		if err := errors.Join(b.Set(p, nil, []byte(metadata)), b.Commit()); err != nil {
 			t.Fatal(err)
 		}

@@ -2,8 +2,6 @@ package statestore
 
 import (
 	"iter"
-	"strconv"
-	"time"
 
 	"github.com/millrace-io/millrace/stream/serde"
 )
@@ -11,22 +9,14 @@ import (
 // UnmatchedSpec is the handle of the store that both sides of a left or outer stream-stream join share. Immutable; the option methods return a changed copy.
 type UnmatchedSpec[K, L, R any] struct {
 	common
-	key       serde.Serde[K]
-	left      serde.Serde[L]
-	right     serde.Serde[R]
-	retention time.Duration
+	key   serde.Serde[K]
+	left  serde.Serde[L]
+	right serde.Serde[R]
 }
 
 // Unmatched describes a store of the records of two streams that have not met a partner yet, in the order of their times.
 func Unmatched[K, L, R any](name string, key serde.Serde[K], left serde.Serde[L], right serde.Serde[R]) *UnmatchedSpec[K, L, R] {
 	return &UnmatchedSpec[K, L, R]{common: common{name: name}, key: key, left: left, right: right}
-}
-
-// Retain sets the time after which the changelog may forget records; the store itself keeps them until they are deleted.
-func (s *UnmatchedSpec[K, L, R]) Retain(d time.Duration) *UnmatchedSpec[K, L, R] {
-	c := *s
-	c.retention = d
-	return &c
 }
 
 // InMemory keeps the store in memory even when the application keeps its state on disk.
@@ -53,15 +43,9 @@ func (s *UnmatchedSpec[K, L, R]) ChangelogConfig(key, value string) *UnmatchedSp
 // KeySerde is the serde of the keys.
 func (s *UnmatchedSpec[K, L, R]) KeySerde() serde.Serde[K] { return s.key }
 
-// Changelog is a compacted topic that also forgets by time.
+// Changelog is a compacted topic.
 func (s *UnmatchedSpec[K, L, R]) Changelog() Changelog {
-	config := map[string]string{"cleanup.policy": "compact,delete"}
-	if s.retention > 0 {
-		config["retention.ms"] = strconv.FormatInt((s.retention + ExtraChangelogRetention).Milliseconds(), 10)
-	} else {
-		config["cleanup.policy"] = "compact"
-	}
-	return s.changelog(config)
+	return s.changelog(map[string]string{"cleanup.policy": "compact"})
 }
 
 func (s *UnmatchedSpec[K, L, R]) check() error {
@@ -90,8 +74,8 @@ type UnmatchedStore[K, L, R any] interface {
 	Delete(side Side, key K, timestamp int64, now int64) (deleted bool, err error)
 	// Oldest walks over the records by time, then side (right first), then encoded key, then arrival. Records may be deleted meanwhile.
 	Oldest() iter.Seq2[UnmatchedEntry[K, L, R], error]
-	// OldestTime is not later than the time of any record in the store: as long as that one cannot be closed, there is no need to walk. ok is false when the store is
-	// known to be empty.
+	// OldestTime is not later than the time of any record in the store: as long as a record of that time is not due, there is no need to walk. ok is false when the
+	// store is known to be empty.
 	OldestTime() (timestamp int64, ok bool)
 }
 

@@ -93,7 +93,7 @@ func (w *windowView[K, V]) FetchWithTime(key K, start int64) (value V, timestamp
 	}
 	k = appendWindowKey(k, start, 0)
 	for _, p := range w.partitions {
-		s, err := viewSegments(w.spec.name, p)
+		s, err := viewSegments(w.spec.name, p, windowStart)
 		if err != nil {
 			return value, 0, false, err
 		}
@@ -114,9 +114,9 @@ func (w *windowView[K, V]) FetchWithTime(key K, start int64) (value V, timestamp
 	return value, 0, false, nil
 }
 
-// viewSegments reads the clock of a committed window store.
-func viewSegments(store string, p Partition) (*segments, error) {
-	s, err := openSegments(p, 0, windowStart)
+// viewSegments reads the clock of a committed store with retention.
+func viewSegments(store string, p Partition, timeOf func(key []byte) int64) (*segments, error) {
+	s, err := openSegments(p, 0, timeOf)
 	if err != nil {
 		return nil, fmt.Errorf("statestore: store %q: %w", store, err)
 	}
@@ -171,7 +171,7 @@ func (w *windowView[K, V]) fetch(reverse bool, of func(*fetch, *segments) error)
 }
 
 func (w *windowView[K, V]) open(p Partition, reverse bool, of func(*fetch, *segments) error) (*fetchWalk, error) {
-	s, err := viewSegments(w.spec.name, p)
+	s, err := viewSegments(w.spec.name, p, windowStart)
 	if err != nil {
 		return nil, err
 	}

@@ -88,6 +88,7 @@ func (r *windowRestorer) Add(b Batch, key, value []byte, timestamp int64) error 
 	if !r.segments.observe(windowStart(key)) {
 		return nil
 	}
+	r.segments.noteSeq(windowSeq(key))
 	r.key = r.segments.engineKey(r.key[:0], key)
 	return r.values.Add(b, r.key, value, timestamp)
 }

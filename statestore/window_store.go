@@ -29,45 +29,31 @@ func windowStart(key []byte) int64 {
 	return int64(binary.BigEndian.Uint64(key[len(key)-windowSuffixBytes:]))
 }
 
-// windowStore is a WindowStore: types over a core whose layout is segments.
+// windowSeq is the sequence number in the key of a window.
+func windowSeq(key []byte) uint32 { return binary.BigEndian.Uint32(key[len(key)-windowSeqBytes:]) }
+
+// windowStore is a WindowStore: types over a retained core.
 type windowStore[K, V any] struct {
-	core
-	*segments
-	committed segments // as of the last commit, for Discard
-	// complete is the time after which the overlay has all windows that there are: the engine held none of them when the store was opened, and none of them was
-	// evicted since. Reads of recent windows, which are most, so need no engine.
-	complete int64
-	keys     serde.Serde[K]
-	values   serde.Serde[V]
-	isNull   func(*V) bool // nil when no V is null
-	key      []byte        // scratch: the encoded key of the current call
-	decode   func(key, value []byte) (WindowEntry[K, V], error)
-	walks    []*windowWalk // for reuse
+	retained
+	keys   serde.Serde[K]
+	values serde.Serde[V]
+	isNull func(*V) bool // nil when no V is null
+	key    []byte        // scratch: the encoded key of the current call
+	decode func(key, value []byte) (WindowEntry[K, V], error)
+	walks  []*windowWalk // for reuse
 }
 
 func openWindowStore[K, V any](s *WindowSpec[K, V], b Backend) (*windowStore[K, V], error) {
-	seg, err := openSegments(b.Partition, s.retention.Milliseconds(), windowStart)
-	if err != nil {
-		return nil, fmt.Errorf("statestore: store %q: %w", s.name, err)
-	}
 	w := &windowStore[K, V]{
-		core:      newCore(s.name, b, !s.noCache, seg),
-		segments:  seg,
-		committed: *seg,
-		complete:  seg.observed,
-		keys:      s.key,
-		values:    s.value,
-		isNull:    serde.NullCheck[V](),
+		keys:   s.key,
+		values: s.value,
+		isNull: serde.NullCheck[V](),
 		decode: func(key, value []byte) (WindowEntry[K, V], error) {
 			return decodeWindow(s.name, s.key, s.value, key, value)
 		},
 	}
-	w.absent = func(key []byte) bool { return windowStart(key) > w.complete }
-	w.table.KeepOrder(func(key []byte) { w.complete = max(w.complete, windowStart(key)) })
-	return w, nil
+	return w, w.open(s.name, b, !s.noCache, s.retention.Milliseconds(), windowStart)
 }
-
-func (s *windowStore[K, V]) ObservedTime() int64 { return s.observed }
 
 func (s *windowStore[K, V]) Fetch(key K, start int64) (value V, found bool, err error) {
 	value, _, found, err = s.FetchWithTime(key, start)
@@ -194,15 +180,13 @@ func (s *windowStore[K, V]) newWalk() *windowWalk {
 	return new(windowWalk)
 }
 
-// walk yields the windows of a fetch. The engine is asked for those only that the overlay may lack.
+// walk yields the windows of a fetch.
 func (s *windowStore[K, V]) walk(w *windowWalk, reverse bool, yield func(WindowEntry[K, V], error) bool) {
 	if w.from < w.to {
-		it, err := s.segments.scan(s.partition, w.lo, w.hi, w.from, min(w.to, saturate(s.complete)), reverse)
-		if err != nil {
-			yield(WindowEntry[K, V]{}, s.fail("scan", err))
+		if err := s.begin(&w.merged, w.lo, w.hi, w.from, w.to, reverse); err != nil {
+			yield(WindowEntry[K, V]{}, err)
 			return
 		}
-		s.over(&w.merged, it, w.lo, w.hi, reverse)
 		walkEntries(w, s.decode, yield)
 	}
 	s.walks = append(s.walks, w)
@@ -223,26 +207,4 @@ func (s *windowStore[K, V]) OnFlush(withOld bool, forward func(*Update[WindowKey
 		u.Key = WindowKey[K]{Key: key, Start: start}
 		return forward(&u)
 	})
-}
-
-// Stage adds the staged changes, the deletion of what is too old, and the store's time.
-func (s *windowStore[K, V]) Stage(b Batch) error {
-	if err := s.core.Stage(b); err != nil {
-		return err
-	}
-	if err := s.seal(b, s.partition); err != nil {
-		return s.fail("stage", err)
-	}
-	return nil
-}
-
-func (s *windowStore[K, V]) Committed() {
-	s.core.Committed()
-	s.committed = *s.segments
-}
-
-func (s *windowStore[K, V]) Discard() {
-	s.core.Discard()
-	*s.segments = s.committed
-	s.complete = s.observed
 }
