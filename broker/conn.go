@@ -205,6 +205,9 @@ func (c *conn) decode(frame []byte) (*api.Request, kmsg.Response, error) {
 		if err := skipTags(&b); err != nil {
 			return nil, nil, err
 		}
+		if err := api.CheckShape(r.Key, r.Version, b.Src); err != nil {
+			return nil, nil, fmt.Errorf("%w: %s version %d: %w", errBadFrame, kmsg.NameForKey(r.Key), r.Version, err)
+		}
 	}
 	if err := r.Body.ReadFrom(b.Src); err != nil {
 		return nil, nil, fmt.Errorf("%w: %s version %d: %w", errBadFrame, kmsg.NameForKey(r.Key), r.Version, err)
