@@ -184,11 +184,12 @@ func (a *App) runWorkers(ctx context.Context, admin *kgo.Client) error {
 	a.mu.Unlock()
 	a.noteState() // workers that were ready before they were listed
 
-	stop := make(chan struct{})
+	work, stop := context.WithCancel(life)
+	defer stop()
 	var wg sync.WaitGroup
 	for _, w := range workers {
 		wg.Go(func() {
-			if err := w.run(stop); err != nil {
+			if err := w.run(work); err != nil {
 				a.fatal(err)
 			}
 		})
@@ -204,7 +205,7 @@ func (a *App) runWorkers(ctx context.Context, admin *kgo.Client) error {
 	case failed = <-a.fail:
 	}
 	endPurge()
-	close(stop)
+	stop()
 	// A clean end waits for the last commit. One that cannot be done in time is left to the next start: nothing is lost by it.
 	timer := time.AfterFunc(a.cfg.TransactionTimeout, kill)
 	defer timer.Stop()

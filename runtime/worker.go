@@ -29,6 +29,7 @@ type worker struct {
 	log           *slog.Logger
 	transactional string
 	life          context.Context // ends when the worker must stop at once
+	hangUp        func()          // ends everything that the client has under way
 	cl            *kgo.Client
 	topics        *client.Topics
 	producer      *client.Producer
@@ -80,9 +81,12 @@ func newWorker(a *App, index int, life context.Context) (*worker, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.balancer = &balancer{app: a, process: a.process, transactional: w.transactional}
-	opts := slices.Concat(a.connection("worker-"+strconv.Itoa(index)), a.features.Options(), w.groupOptions())
+	line, hangUp := context.WithCancel(context.Background())
+	w.hangUp = hangUp
+	opts := slices.Concat(a.connection("worker-"+strconv.Itoa(index)), a.features.Options(), w.groupOptions(), []kgo.Opt{kgo.WithContext(line)})
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
+		hangUp()
 		return nil, fmt.Errorf("runtime: worker %d: %w", index, err)
 	}
 	w.cl = cl
@@ -117,11 +121,11 @@ func (w *worker) signal() {
 	}
 }
 
-// run is the worker's life. It returns nil after stop, or what ended it.
-func (w *worker) run(stop <-chan struct{}) error {
-	if err := w.producer.Init(w.life); err != nil {
-		if w.life.Err() != nil {
-			return nil
+// run is the worker's life. It returns nil when stop has ended, or what went wrong.
+func (w *worker) run(stop context.Context) error {
+	if err := w.producer.Init(stop); err != nil {
+		if stop.Err() != nil {
+			return w.leave()
 		}
 		return fmt.Errorf("runtime: %w", err)
 	}
@@ -137,7 +141,7 @@ func (w *worker) run(stop <-chan struct{}) error {
 		}
 		if busy {
 			select {
-			case <-stop:
+			case <-stop.Done():
 				return w.leave()
 			default:
 				continue
@@ -145,7 +149,7 @@ func (w *worker) run(stop <-chan struct{}) error {
 		}
 		timer.Reset(wait)
 		select {
-		case <-stop:
+		case <-stop.Done():
 			return w.leave()
 		case <-w.life.Done():
 			return nil
@@ -252,7 +256,7 @@ func (w *worker) activate() error {
 
 // noteReady tells the app whether this worker has everything at work. Called with mu held.
 func (w *worker) noteReady() {
-	ready := w.granted && w.suspended.IsZero()
+	ready := w.granted && w.grant.Settled && w.suspended.IsZero()
 	for _, t := range w.order {
 		ready = ready && t.running()
 	}
@@ -361,6 +365,8 @@ func (w *worker) revoked(lost map[string][]int32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.grant.Tasks = slices.DeleteFunc(slices.Clone(w.grant.Tasks), func(id topology.TaskID) bool { return slices.Contains(gone, id) })
+	w.granted = false // until the assignment that goes with this
+	w.noteReady()
 	if w.dirty() && w.life.Err() == nil {
 		if err := w.commit(); err != nil {
 			w.log.Warn("no commit before tasks were given up: their new owners process some records again", "error", err)
@@ -483,6 +489,7 @@ func (w *worker) close() {
 		}
 	}
 	w.mu.Unlock()
+	w.hangUp() // a member whose group is in the middle of a rebalance would wait for its end
 	w.producer.Close()
 	w.fetcher.Close()
 	w.cl.Close()

@@ -65,7 +65,7 @@ func Assign(members []Member, tasks []topology.TaskID, fingerprint string, gener
 		former[t] = remember(former[t], live[to])
 	}
 	for i, m := range in {
-		grants[m.ID] = Grant{Generation: generation, Tasks: granted[i], Withheld: withheld[i], Fence: fence[i], Live: live, Former: former}
+		grants[m.ID] = Grant{Generation: generation, Tasks: granted[i], Withheld: withheld[i], Fence: fence[i], Live: live, Former: former, Settled: !slices.Contains(withheld, true)}
 	}
 	return grants
 }

@@ -79,6 +79,7 @@ func (g *group) round() (given int) {
 	}
 	grants := Assign(members, g.tasks, "f", g.generation)
 	after := map[topology.TaskID]string{}
+	settled := true
 	for id, m := range g.members {
 		grant, ok := grants[id]
 		if !ok {
@@ -97,7 +98,11 @@ func (g *group) round() (given int) {
 			}
 		}
 		m.grant = grant
+		settled = grant.Settled
 		m.claim.Owned, m.claim.Generation, m.claim.Former = grant.Tasks, grant.Generation, grant.Former
+	}
+	if settled != (len(after) == len(g.tasks)) {
+		g.t.Fatalf("settled is %v with %d of %d tasks granted", settled, len(after), len(g.tasks))
 	}
 	return given
 }
@@ -264,7 +269,7 @@ func TestClaimsAndGrantsComeBack(t *testing.T) {
 	if got, err := ParseClaim(claim.Append(nil)); err != nil || !reflect.DeepEqual(got, claim) {
 		t.Errorf("got %+v, %v; want %+v", got, err, claim)
 	}
-	grant := Grant{Generation: 8, Tasks: claim.Owned, Fence: []string{"x"}, Live: []string{"t", "u"}, Former: former}
+	grant := Grant{Generation: 8, Tasks: claim.Owned, Fence: []string{"x"}, Live: []string{"t", "u"}, Former: former, Settled: true}
 	if got, err := ParseGrant(grant.Append(nil)); err != nil || !reflect.DeepEqual(got, grant) {
 		t.Errorf("got %+v, %v; want %+v", got, err, grant)
 	}

@@ -29,6 +29,7 @@ type Grant struct {
 	Fence      []string                     // transactional ids to fence before the tasks' offsets are read
 	Live       []string                     // transactional ids of all members
 	Former     map[topology.TaskID][]string // who had each task, the latest first
+	Settled    bool                         // every task is granted to somebody: none is withheld
 }
 
 // TransactionalID returns the id of a worker's transactions. Application ids may contain dashes; process ids and numbers do not end it in another way.
@@ -51,7 +52,7 @@ func ProcessOf(transactionalID string) string {
 // The bytes begin with a magic and a version. A member of a newer version that cannot be understood by older ones takes another number and is refused by them.
 //
 //	claim  = 'M' 'R' version(1) | process | transactional id | fingerprint | generation | tasks | former
-//	grant  = 'M' 'R' version(1) | refused | generation | tasks | withheld uvarint, 0 or 1 | strings fence | strings live | former
+//	grant  = 'M' 'R' version(1) | refused | generation | tasks | withheld, settled uvarint, 0 or 1 | strings fence | strings live | former
 //	string = length uvarint | bytes          strings = count uvarint | { string }…
 //	tasks  = count uvarint | { sub-topology uvarint | partition uvarint }…
 //	former = strings table | count uvarint | { sub-topology | partition | count | { index into table }… }…
@@ -90,6 +91,7 @@ func (g *Grant) Append(dst []byte) []byte {
 	dst = binary.AppendVarint(dst, int64(g.Generation))
 	dst = appendTasks(dst, g.Tasks)
 	dst = appendBool(dst, g.Withheld)
+	dst = appendBool(dst, g.Settled)
 	dst = appendStrings(dst, g.Fence)
 	dst = appendStrings(dst, g.Live)
 	return appendFormer(dst, g.Former)
@@ -101,7 +103,7 @@ func ParseGrant(b []byte) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	g := Grant{Refused: d.string(), Generation: int32(d.varint()), Tasks: d.tasks(), Withheld: d.uvarint() != 0, Fence: d.strings(), Live: d.strings(), Former: d.former()}
+	g := Grant{Refused: d.string(), Generation: int32(d.varint()), Tasks: d.tasks(), Withheld: d.uvarint() != 0, Settled: d.uvarint() != 0, Fence: d.strings(), Live: d.strings(), Former: d.former()}
 	return g, d.err
 }
 
