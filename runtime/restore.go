@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -302,7 +303,11 @@ func (t *task) readChangelogs(ctx context.Context, jobs []*restoring) error {
 		if err != nil {
 			return fmt.Errorf("store %q: restoring from topic %s: %w", r.s.spec.StoreName(), r.tp.Topic, err)
 		}
-		t.w.log.Info("store restored", "task", t.id, "store", r.s.spec.StoreName(), "records", t.restored.Load()-records, "from", r.from, "to", r.end, "took", time.Since(begun).Round(time.Millisecond))
+		level := slog.LevelInfo
+		if t.restored.Load() == records {
+			level = slog.LevelDebug // the markers of the last commits, at every start
+		}
+		t.w.log.Log(ctx, level, "store restored", "task", t.id, "store", r.s.spec.StoreName(), "records", t.restored.Load()-records, "from", r.from, "to", r.end, "took", time.Since(begun).Round(time.Millisecond))
 	}
 	return nil
 }

@@ -330,7 +330,7 @@ func (p *Producer) wake() {
 	p.mu.Unlock()
 }
 
-// End returns the offset after the last record of the partition that was acknowledged, -1 when none was. After a Flush that is all of them.
+// Acked returns the offset after the last record of the partition that was acknowledged, -1 when none was. After a Flush that is all of them.
 func (p *Producer) Acked(t *Topic, partition int32) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
