@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/internal/client"
+	"github.com/millrace-io/millrace/internal/record"
 	"github.com/millrace-io/millrace/statestore"
 )
 
@@ -72,8 +73,16 @@ func (w *worker) appendChangelog(t *task, s *taskStore) error {
 		}
 		s.topic = topic
 	}
+	var marks []record.Header
+	for _, h := range s.spec.Changelog().Headers {
+		marks = append(marks, record.Header(h))
+	}
 	err := s.store.Changelog(func(key, value []byte, timestamp int64) error {
-		return w.producer.Append(s.topic, t.id.Partition, timestamp, key, value, nil)
+		headers := marks
+		if value == nil {
+			headers = nil
+		}
+		return w.producer.Append(s.topic, t.id.Partition, timestamp, key, value, headers)
 	})
 	if err != nil {
 		return fmt.Errorf("runtime: changelog of store %q: %w", s.spec.StoreName(), err)

@@ -236,7 +236,7 @@ func (s *versions) get(key []byte, asOf int64) (p period, found bool, err error)
 		return p, false, err
 	case found && timeOf(latest) <= asOf:
 		return period{from: timeOf(latest), to: StillValid, has: true, value: latest[timestampBytes:]}, true, nil
-	case asOf < s.oldest() || asOf < 0:
+	case asOf < s.oldest() || asOf < 0 || asOf == endOfTime: // nothing ends later than that
 		return p, false, nil
 	}
 	p, found, err = s.next(key, asOf)

@@ -1,10 +1,9 @@
 package topology
 
+import "github.com/millrace-io/millrace/statestore"
+
 // Header is one record header.
-type Header struct {
-	Key   string
-	Value []byte // nil is null
-}
+type Header = statestore.Header
 
 // Record is one record on an edge between two operators. The receiver must not change it, nor keep the pointer after it returns; Key and Value may be kept.
 type Record[K, V any] struct {

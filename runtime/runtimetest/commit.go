@@ -47,8 +47,13 @@ func (t *task) writeChangelogs() error {
 		if l == nil {
 			continue
 		}
+		marks := t.stores[i].decl.Spec.Changelog().Headers
 		err := st.Changelog(func(key, value []byte, timestamp int64) error {
-			l.append(t.id.Partition, copyRecord(&topology.RawRecord{Key: key, Value: value, Timestamp: timestamp}), true)
+			headers := marks
+			if value == nil {
+				headers = nil
+			}
+			l.append(t.id.Partition, copyRecord(&topology.RawRecord{Key: key, Value: value, Timestamp: timestamp, Headers: headers}), true)
 			return nil
 		})
 		if err != nil {
