@@ -19,6 +19,7 @@ install_peers() {
   command -v kcat > /dev/null || missing+=(kcat)
   command -v java > /dev/null || missing+=(openjdk-17-jdk-headless)
   command -v mvn > /dev/null || missing+=(maven)
+  command -v gcc > /dev/null || missing+=(gcc libc6-dev)
   ((${#missing[@]})) || return 0
   echo "installing ${missing[*]}"
   local sudo=
