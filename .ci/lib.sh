@@ -13,7 +13,7 @@ step() {
   echo "--- ok   $name ($((SECONDS - begin)) s)"
 }
 
-# install brings what the interoperability checks need besides Go: Java and Maven for Apache Kafka, and kcat.
+# install_peers brings what the checks need besides Go: Java and Maven for Apache Kafka, kcat, and a C compiler for the race detector.
 install_peers() {
   local missing=()
   command -v kcat > /dev/null || missing+=(kcat)
