@@ -41,6 +41,13 @@ func Run(t *testing.T, open func(t testing.TB) statestore.Engine) {
 		{"WindowKeepsKeysApart", testWindowKeysApart},
 		{"WindowForwardsOncePerFlush", testWindowFlush},
 		{"WindowRestoresFromChangelog", testWindowRestore},
+		{"SessionEqualsModel", testSessionLife},
+		{"SessionMergesAtTheEdges", testSessionEdges},
+		{"JoinWindowEqualsModel", testJoinWindowLife},
+		{"UnmatchedEqualsModel", testUnmatchedLife},
+		{"GraceBufferEqualsModel", testGraceLife},
+		{"BufferEqualsModel", testBufferLife},
+		{"VersionedEqualsModel", testVersionedLife},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := open(t)
