@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/broker/internal/api"
+	"github.com/millrace-io/millrace/broker/internal/frame"
 )
 
 // conn is one client's connection. It is served by one goroutine: a request is read, handled and answered before the next one is looked at, so that
@@ -108,16 +109,17 @@ func (c *conn) finish() {
 
 // one reads, handles and answers one request.
 func (c *conn) one(ctx context.Context) error {
-	frame := framePool.Get().(*[]byte)
-	defer putBuffer(framePool, frame)
+	buf := framePool.Get().(*[]byte)
+	defer putBuffer(framePool, buf)
 	var err error
 	var taken int64
-	*frame, taken, err = c.readFrame(ctx, (*frame)[:0])
+	*buf, taken, err = c.readFrame(ctx, (*buf)[:0])
 	defer func() { c.server.requests.Give(taken) }()
 	if err != nil {
 		return err
 	}
-	req, answer, err := c.decode(*frame)
+	req, answer, more, err := c.decode(ctx, *buf)
+	taken += more
 	if err != nil || answer != nil {
 		return errors.Join(err, c.write(req, answer))
 	}
@@ -178,53 +180,58 @@ func (c *conn) takeMemory(ctx context.Context, n int64) error {
 	return nil
 }
 
-// decode makes a request of a frame. An answer beside it is to be sent instead of asking a handler.
-func (c *conn) decode(frame []byte) (*api.Request, kmsg.Response, error) {
-	b := kbin.Reader{Src: frame}
+// decode makes a request of a frame. An answer beside it is to be sent instead of asking a handler. taken is what it took of the memory for all requests.
+func (c *conn) decode(ctx context.Context, bytes []byte) (_ *api.Request, answer kmsg.Response, taken int64, err error) {
+	b := kbin.Reader{Src: bytes}
 	r := &api.Request{
 		Key: b.Int16(), Version: b.Int16(), CorrelationID: b.Int32(), ClientID: b.NullableString(),
-		Conn: &c.api, Received: c.server.cfg.Now(), Size: len(frame),
+		Conn: &c.api, Received: c.server.cfg.Now(), Size: len(bytes),
 	}
 	if !b.Ok() {
-		return nil, nil, fmt.Errorf("%w: the request header does not end", errBadFrame)
+		return nil, nil, 0, fmt.Errorf("%w: the request header does not end", errBadFrame)
 	}
 	row := c.server.rows[r.Key]
 	if row == nil {
-		return nil, nil, fmt.Errorf("%w: request key %d is not served", errBadFrame, r.Key)
+		return nil, nil, 0, fmt.Errorf("%w: request key %d is not served", errBadFrame, r.Key)
 	}
 	if r.Version < row.Min || r.Version > row.Max {
 		if r.Key == int16(kmsg.ApiVersions) {
 			r.Version = 0
-			return r, unsupportedApiVersions(row), nil
+			return r, unsupportedApiVersions(row), 0, nil
 		}
-		return nil, nil, fmt.Errorf("%w: %s version %d is not served", errBadFrame, kmsg.NameForKey(r.Key), r.Version)
+		return nil, nil, 0, fmt.Errorf("%w: %s version %d is not served", errBadFrame, kmsg.NameForKey(r.Key), r.Version)
 	}
 	r.Body = kmsg.RequestForKey(r.Key)
 	r.Body.SetVersion(r.Version)
-	if r.Body.IsFlexible() {
-		if err := skipTags(&b); err != nil {
-			return nil, nil, err
-		}
-		if err := api.CheckShape(r.Key, r.Version, b.Src); err != nil {
-			return nil, nil, fmt.Errorf("%w: %s version %d: %w", errBadFrame, kmsg.NameForKey(r.Key), r.Version, err)
-		}
-	}
-	if err := r.Body.ReadFrom(b.Src); err != nil {
-		return nil, nil, fmt.Errorf("%w: %s version %d: %w", errBadFrame, kmsg.NameForKey(r.Key), r.Version, err)
-	}
-	return r, nil, nil
+	taken, err = c.decodeBody(ctx, r.Body, b.Src)
+	return r, nil, taken, err
 }
 
-// skipTags steps over the tagged fields of a header.
-func skipTags(b *kbin.Reader) error {
-	for n := b.Uvarint(); n > 0 && b.Ok(); n-- {
-		b.Uvarint() // tag
-		b.Span(int(b.Uvarint()))
+// decodeBody decodes what follows the client id. Nothing is decoded that was not checked before, and nothing large before its memory was taken.
+func (c *conn) decodeBody(ctx context.Context, req kmsg.Request, b []byte) (taken int64, err error) {
+	if req.IsFlexible() {
+		if b, err = frame.HeaderTags(b); err != nil {
+			return 0, badBody(req, err)
+		}
 	}
-	if !b.Ok() {
-		return fmt.Errorf("%w: the request header does not end", errBadFrame)
+	memory, err := frame.Check(req.Key(), req.GetVersion(), b)
+	if err != nil {
+		return 0, badBody(req, err)
 	}
-	return nil
+	if memory > freeDecode {
+		if err := c.takeMemory(ctx, int64(memory)); err != nil {
+			return 0, err
+		}
+		taken = int64(memory)
+	}
+	if err := req.ReadFrom(b); err != nil {
+		return taken, badBody(req, err)
+	}
+	return taken, nil
+}
+
+func badBody(req kmsg.Request, err error) error {
+	return fmt.Errorf("%w: %s version %d: %w", errBadFrame, kmsg.NameForKey(req.Key()), req.GetVersion(), err)
 }
 
 // unsupportedApiVersions is the answer to an ApiVersions of a version that is not served: version 0, with the versions that are.

@@ -4,7 +4,7 @@ import "time"
 
 // What a connection may cost. A connection holds one goroutine, readBuffer bytes, and while it has a request in process the bytes of that request and
 // of its answer. All together: idle connections 16,384 (max.connections) × (1 KiB + 8 KiB of stack) = 150 MiB, first chunks of requests 16,384 × 64 KiB =
-// 1 GiB, requests 512 MiB and what decoding makes of them, answers 512 MiB and a batch (max.message.bytes, 1 MiB) for each connection that fetches.
+// 1 GiB, as much for what decoding makes of small requests, larger requests with what decoding makes of them 512 MiB, answers 512 MiB and a batch (max.message.bytes, 1 MiB) for each connection that fetches.
 const (
 	// readBuffer holds small requests; larger ones are read straight into their own buffer.
 	readBuffer = 1 << 10
@@ -13,8 +13,12 @@ const (
 	// alone costs nobody memory.
 	firstChunk = 64 << 10
 
-	// requestMemory bounds the bytes beyond firstChunk of all requests that are being read or handled at one time. Who wants more than there is
-	// waits, and is dropped after chunkTimeout: better than to run out of memory for all.
+	// freeDecode is what decoding and answering a request may take, by frame.Check's estimate, without being counted in requestMemory. It covers a fetch of
+	// 200 partitions.
+	freeDecode = 64 << 10
+
+	// requestMemory bounds the bytes beyond firstChunk of all requests that are being read or handled at one time, and what is made of them. Who wants
+	// more than there is waits, and is dropped after chunkTimeout: better than to run out of memory for all.
 	requestMemory = 512 << 20
 
 	// answerMemory bounds the records of all fetch answers that are on their way at one time. When it is used up, answers get small: one batch each.
@@ -23,8 +27,8 @@ const (
 	// keepBuffer is the largest buffer that goes back to the pool; larger ones are left to the collector.
 	keepBuffer = 4 << 20
 
-	// maxPlainRequest bounds every request but Produce. Decoding turns bytes into structs of about 20 times their size in the worst case, and
-	// the largest honest request that is no Produce (an assignment for 10,000 members) takes about 10 MiB.
+	// maxPlainRequest bounds every request but Produce; frame.MaxMemory bounds what may be made of any. The largest honest request that is no
+	// Produce (an assignment for 10,000 members) takes about 10 MiB.
 	maxPlainRequest = 16 << 20
 
 	// firstRequestTimeout is how long a new connection may say nothing at all.
