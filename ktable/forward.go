@@ -27,14 +27,14 @@ func keyValueForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statest
 	return f
 }
 
-// windowForwarder is keyValueForwarder for windows of one size, in milliseconds.
+// windowForwarder is keyValueForwarder for windows, whose ends are found by their starts.
 func windowForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statestore.WindowStore[K, V],
-	size int64, old *oldValues, next rowSink[stream.Windowed[K], V]) *forwarder[stream.Windowed[K], V] {
+	end func(start int64) int64, old *oldValues, next rowSink[stream.Windowed[K], V]) *forwarder[stream.Windowed[K], V] {
 	f := &forwarder[stream.Windowed[K], V]{next: next, withOld: old.asked}
 	at, id := w.At(n)
 	f.held = s.OnFlush(f.withOld, func(u *statestore.Update[statestore.WindowKey[K], V]) error {
 		*at = id
-		f.out = rows[stream.Windowed[K], V]{Key: stream.Windowed[K]{Key: u.Key.Key, Start: u.Key.Start, End: windowEnd(u.Key.Start, size)}, Timestamp: u.Timestamp,
+		f.out = rows[stream.Windowed[K], V]{Key: stream.Windowed[K]{Key: u.Key.Key, Start: u.Key.Start, End: end(u.Key.Start)}, Timestamp: u.Timestamp,
 			Value: topology.Change[V]{New: u.New, HasNew: u.HasNew, Old: u.Old, HasOld: u.HasOld}}
 		return f.next(&f.out)
 	})

@@ -44,3 +44,8 @@ func (t Topic[K, V]) EventTime(f func(key K, value V, recordTime, partitionTime 
 
 // Windowed is the key of a windowed result.
 type Windowed[K any] = serde.Windowed[K]
+
+// Retyped is internal: it is the topic with another encoding of its values.
+func Retyped[K, V, W any](t Topic[K, V], value serde.Serde[W]) Topic[K, W] {
+	return Topic[K, W]{name: t.name, serdes: topology.Serdes[K, W]{Key: t.serdes.Key, Value: value}, partitions: t.partitions}
+}

@@ -1,0 +1,175 @@
+package ktable
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/millrace-io/millrace/internal/topology"
+	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/stream"
+)
+
+// windowing is what the windowed aggregations of every kind have in common, at work in one task. Times are in milliseconds.
+type windowing[K, V, A any] struct {
+	store    statestore.WindowStore[K, A]
+	agg      aggregator[K, V, A]
+	forward  *forwarder[stream.Windowed[K], A]
+	end      func(start int64) int64
+	grace    int64
+	observed *int64 // the highest time that came in; kept with the committed offsets
+	ctx      context.Context
+	fail     func(error) error
+	drop     func(topology.DropReason)
+	at       *int32
+	id       int32
+}
+
+func newWindowing[K, V, A any](w *topology.Wiring, n *topology.Node, store string, observed *int64, windows stream.Windows,
+	agg aggregator[K, V, A], old *oldValues, next rowSink[stream.Windowed[K], A]) *windowing[K, V, A] {
+	s := w.Store(store).(statestore.WindowStore[K, A])
+	a := &windowing[K, V, A]{store: s, agg: agg, ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n),
+		end: windowEnds(windows), grace: windows.GracePeriod().Milliseconds(), observed: observed}
+	a.forward = windowForwarder(w, n, s, a.end, old, next)
+	a.at, a.id = w.At(n)
+	return a
+}
+
+// windowEnds returns the function that finds the end of a window by its start. A window at the end of time is shorter.
+func windowEnds(windows stream.Windows) func(start int64) int64 {
+	var size time.Duration
+	switch w := windows.(type) {
+	case stream.TimeWindows:
+		size = w.Size()
+	case stream.SlidingWindows:
+		size = w.Size()
+	default: // one window without end
+		return func(int64) int64 { return math.MaxInt64 }
+	}
+	sizeMs := size.Milliseconds()
+	return func(start int64) int64 { return later(start, sizeMs) }
+}
+
+// later is t + d, or the end of time.
+func later(t, d int64) int64 {
+	if t > math.MaxInt64-d {
+		return math.MaxInt64
+	}
+	return t + d
+}
+
+// processor is the function that takes records into windows of the given kind.
+func (a *windowing[K, V, A]) processor(windows stream.Windows) topology.Sink[K, V] {
+	switch w := windows.(type) {
+	case stream.SlidingWindows:
+		return (&slidingAggregation[K, V, A]{windowing: a, difference: w.Difference().Milliseconds()}).process
+	case stream.UnlimitedWindows:
+		start := w.Start().UnixMilli()
+		return func(r *topology.Record[K, V]) error { return a.processUnlimited(r, start) }
+	case stream.TimeWindows:
+		t := &timeAggregation[K, V, A]{windowing: a, size: w.Size().Milliseconds(), advance: w.Advance().Milliseconds()}
+		return t.process
+	}
+	panic("ktable: windows of an unknown kind")
+}
+
+// take moves the operator's time to a record's and returns the time before which windows are closed. ok is false for a record that no window takes.
+func (a *windowing[K, V, A]) take(r *topology.Record[K, V]) (closed int64, ok bool) {
+	*a.at = a.id
+	if r.KeyNull {
+		a.drop(topology.DropNullKey)
+		return 0, false
+	}
+	*a.observed = max(*a.observed, r.Timestamp)
+	return *a.observed - a.grace, true
+}
+
+// timeAggregation is an aggregation by tumbling or hopping windows.
+type timeAggregation[K, V, A any] struct {
+	*windowing[K, V, A]
+	size, advance int64
+}
+
+func (a *timeAggregation[K, V, A]) process(r *topology.Record[K, V]) error {
+	closed, ok := a.take(r)
+	if !ok {
+		return nil
+	}
+	// The earliest window that holds the time starts at the first multiple of advance after time - size.
+	for start := max(0, r.Timestamp-a.size+a.advance) / a.advance * a.advance; start <= r.Timestamp; start += a.advance {
+		if later(start, a.size) <= closed {
+			a.drop(topology.DropLate)
+		} else if err := a.update(r, start); err != nil {
+			return err
+		}
+		if start > math.MaxInt64-a.advance {
+			break
+		}
+	}
+	return nil
+}
+
+// processUnlimited takes a record into the one window that there is; earlier ones are in none.
+func (a *windowing[K, V, A]) processUnlimited(r *topology.Record[K, V], start int64) error {
+	if _, ok := a.take(r); !ok || r.Timestamp < start {
+		return nil
+	}
+	return a.update(r, start)
+}
+
+// update adds a record to a window, which may be new.
+func (a *windowing[K, V, A]) update(r *topology.Record[K, V], start int64) error {
+	was, time, found, err := a.store.FetchWithTime(r.Key, start)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return a.begin(r, start)
+	}
+	return a.add(r, start, start, was, time)
+}
+
+// begin adds a record to a new window.
+func (a *windowing[K, V, A]) begin(r *topology.Record[K, V], start int64) error {
+	*a.at = a.id
+	was, has := a.agg.init()
+	c := topology.Change[A]{}
+	var err error
+	if c.New, c.HasNew, err = a.agg.add(a.ctx, r, was, has); err != nil {
+		return a.fail(err)
+	}
+	if a.forward.withOld && !a.forward.held {
+		c.Old, c.HasOld = a.agg.init() // made again: the function may have changed its argument in place
+	}
+	return a.put(r, start, c, r.Timestamp)
+}
+
+// add adds a record to the aggregate of the window at from, as the aggregate of the one at start: the same one, unless that is new and begins with what is in another.
+func (a *windowing[K, V, A]) add(r *topology.Record[K, V], start, from int64, was A, time int64) error {
+	*a.at = a.id
+	c := topology.Change[A]{}
+	var err error
+	if c.New, c.HasNew, err = a.agg.add(a.ctx, r, was, true); err != nil {
+		return a.fail(err)
+	}
+	// The function may have changed its argument in place: the old value is read again.
+	if a.forward.withOld && !a.forward.held {
+		if c.Old, c.HasOld, err = a.store.Fetch(r.Key, from); err != nil {
+			return err
+		}
+	}
+	return a.put(r, start, c, max(time, r.Timestamp))
+}
+
+// put makes a change's new value that of a window, and hands the change on.
+func (a *windowing[K, V, A]) put(r *topology.Record[K, V], start int64, c topology.Change[A], time int64) (err error) {
+	if c.HasNew {
+		_, err = a.store.Put(r.Key, start, c.New, time)
+	} else {
+		_, err = a.store.Delete(r.Key, start, time)
+	}
+	if err != nil {
+		return err
+	}
+	return a.forward.forward(stream.Windowed[K]{Key: r.Key, Start: start, End: a.end(start)}, c, time, r.Headers)
+}
