@@ -14,7 +14,7 @@ import (
 type interpreter struct {
 	c      *goldenCase
 	b      *stream.Builder
-	nodes  map[string]any // streamer, tabler, grouper or windower
+	nodes  map[string]any // streamer, tabler, grouper or rowGrouper
 	sinks  map[string]func(d *runtimetest.Driver) []outRecord
 	stores map[string]storeReader
 	made   map[string]bool // the repartition topics that we make under the library's names
@@ -42,6 +42,7 @@ type streamer interface {
 	groupBy(op *caseOp) grouper
 	to(in *interpreter, topic string)
 	join(t tabler, op *caseOp, left bool) streamer
+	joinStream(in *interpreter, right streamer, op *caseOp) streamer
 }
 
 // tabler is a table of a case.
@@ -49,19 +50,20 @@ type tabler interface {
 	filter(in *interpreter, op *caseOp, want bool) tabler
 	mapValues(in *interpreter, op *caseOp) tabler
 	toStream() streamer
+	groupBy(op *caseOp) rowGrouper
 	join(in *interpreter, right tabler, op *caseOp) tabler
 	joinForeign(in *interpreter, right tabler, op *caseOp) tabler
 }
 
 // grouper is a grouped stream of a case.
 type grouper interface {
-	windowed(w *caseWindow) windower
+	windowed(w *caseWindow) rowGrouper
 	count(in *interpreter, op *caseOp) tabler
 	aggregate(in *interpreter, op *caseOp, reduce bool) tabler
 }
 
-// windower is a windowed stream of a case.
-type windower interface {
+// rowGrouper is a grouped table of a case, or a windowed stream.
+type rowGrouper interface {
 	count(in *interpreter, op *caseOp) tabler
 	aggregate(in *interpreter, op *caseOp, reduce bool) tabler
 }
@@ -145,7 +147,7 @@ func (in *interpreter) op(op *caseOp) any {
 		case "reduce", "aggregate":
 			return of.aggregate(in, op, op.Op == "reduce")
 		}
-	case windower:
+	case rowGrouper:
 		switch op.Op {
 		case "count":
 			return of.count(in, op)
@@ -189,7 +191,7 @@ func (in *interpreter) streamOp(s streamer, op *caseOp) any {
 		t, ok := in.nodes[op.With].(tabler)
 		switch {
 		case op.Window != nil:
-			skip("stream-stream %s", op.Op)
+			return s.joinStream(in, in.stream(op.With), op)
 		case !ok:
 			skip("%s with what is no table", op.Op)
 		case op.Grace != nil:
@@ -197,7 +199,7 @@ func (in *interpreter) streamOp(s streamer, op *caseOp) any {
 		}
 		return s.join(t, op, op.Op == "leftJoin")
 	case "outerJoin":
-		skip("stream-stream outerJoin")
+		return s.joinStream(in, in.stream(op.With), op)
 	}
 	skip("operator %s of a stream", op.Op)
 	return nil
@@ -215,6 +217,8 @@ func (in *interpreter) tableOp(t tabler, op *caseOp) any {
 			s = s.selectKey(parseExpr(*op.Key))
 		}
 		return s
+	case "groupBy":
+		return t.groupBy(op)
 	case "join", "leftJoin", "outerJoin":
 		if op.ForeignKey != "" {
 			return t.joinForeign(in, in.nodes[op.With].(tabler), op)

@@ -2,6 +2,7 @@ package golden_test
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/millrace-io/millrace/ktable"
@@ -41,6 +42,10 @@ func (in *interpreter) lookedUp(id string) bool {
 		switch op.Op {
 		case "join", "leftJoin", "outerJoin":
 			if op.With == id || op.Of == id {
+				return true
+			}
+		case "groupBy":
+			if op.Of == id {
 				return true
 			}
 		case "filter", "filterNot", "mapValues":
@@ -169,9 +174,6 @@ func (g *gr[K]) count(in *interpreter, op *caseOp) tabler {
 }
 
 func (g *gr[K]) aggregate(in *interpreter, op *caseOp, reduce bool) tabler {
-	if op.Subtract != "" {
-		skip("aggregation of a table")
-	}
 	values := serde.Serde[text](textSerde{str})
 	spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, g.s.keys, values))
 	named(in, op, spec)
@@ -189,22 +191,26 @@ func (g *gr[K]) aggregate(in *interpreter, op *caseOp, reduce bool) tabler {
 // wi is a windowed stream of a case.
 type wi struct {
 	g       *gr[text]
-	windows stream.TimeWindows
-	sizeMs  int64
+	windows stream.Windows
+	size    time.Duration // from start to end
 }
 
 func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
-func (g *gr[K]) windowed(w *caseWindow) windower {
+func (g *gr[K]) windowed(w *caseWindow) rowGrouper {
 	of, ok := any(g).(*gr[text])
 	if !ok {
 		skip("windows over windowed keys")
 	}
 	switch w.Type {
 	case "tumbling":
-		return &wi{g: of, windows: stream.Tumbling(ms(w.Size)).Grace(ms(w.Grace)), sizeMs: w.Size}
+		return &wi{g: of, windows: stream.Tumbling(ms(w.Size)).Grace(ms(w.Grace)), size: ms(w.Size)}
 	case "hopping":
-		return &wi{g: of, windows: stream.Hopping(ms(w.Size), ms(w.Advance)).Grace(ms(w.Grace)), sizeMs: w.Size}
+		return &wi{g: of, windows: stream.Hopping(ms(w.Size), ms(w.Advance)).Grace(ms(w.Grace)), size: ms(w.Size)}
+	case "sliding":
+		return &wi{g: of, windows: stream.Sliding(ms(w.Diff)).Grace(ms(w.Grace)), size: ms(w.Diff)}
+	case "unlimited":
+		return &wi{g: of, windows: stream.Unlimited(time.UnixMilli(w.Start)), size: math.MaxInt64}
 	}
 	skip("%s windows", w.Type)
 	return nil
@@ -213,13 +219,13 @@ func (g *gr[K]) windowed(w *caseWindow) windower {
 func (w *wi) count(in *interpreter, op *caseOp) tabler {
 	spec := window(in, op, w, serde.Int64)
 	return &tb[stream.Windowed[text], int64]{t: ktable.CountWindows(stream.WindowBy(w.g.grouped(op.Store), w.windows), spec),
-		keys: serde.TimeWindowed(w.g.s.keys, w.windows.Size()), values: serde.Int64, keyKind: str, kind: num}
+		keys: serde.TimeWindowed(w.g.s.keys, w.size), values: serde.Int64, keyKind: str, kind: num}
 }
 
 func (w *wi) aggregate(in *interpreter, op *caseOp, reduce bool) tabler {
 	values := serde.Serde[text](textSerde{str})
 	spec := window(in, op, w, values)
-	out := &tb[stream.Windowed[text], text]{keys: serde.TimeWindowed(w.g.s.keys, w.windows.Size()), values: values, keyKind: str, kind: str}
+	out := &tb[stream.Windowed[text], text]{keys: serde.TimeWindowed(w.g.s.keys, w.size), values: values, keyKind: str, kind: str}
 	f := parseCombiner(op.Add)
 	in2 := stream.WindowBy(w.g.grouped(op.Store), w.windows)
 	if reduce {
@@ -229,6 +235,14 @@ func (w *wi) aggregate(in *interpreter, op *caseOp, reduce bool) tabler {
 			func(_ context.Context, k text, v, agg text) (text, error) { return f(keyText(k), agg, v) }, spec)
 	}
 	return out
+}
+
+// end is the end of the window that starts at start.
+func (w *wi) end(start int64) int64 {
+	if size := w.size.Milliseconds(); w.size < math.MaxInt64 {
+		return start + size
+	}
+	return math.MaxInt64
 }
 
 // window makes the handle of a window store with a case's options, and registers it.
@@ -252,7 +266,7 @@ func window[V any](in *interpreter, op *caseOp, w *wi, values serde.Serde[V]) *s
 				if err != nil {
 					return nil, err
 				}
-				key := keyText(stream.Windowed[text]{Key: keyText(e.Key), Start: e.Start, End: e.Start + w.sizeMs})
+				key := keyText(stream.Windowed[text]{Key: keyText(e.Key), Start: e.Start, End: w.end(e.Start)})
 				out = append(out, storeEntry{Key: key.ptr(), Value: valueText(e.Value).ptr(), TS: &e.Timestamp})
 			}
 			return out, nil
