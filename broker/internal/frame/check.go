@@ -15,9 +15,7 @@ const MaxMemory = 64 << 20
 // programs are the layouts of all requests, by key and version.
 var programs = compile(dataRequests(), groupRequests(), transactionRequests(), clusterRequests())
 
-// Known reports whether there is a layout for a version of a request.
-func Known(key, version int16) bool { return layout(key, version) != nil }
-
+// layout returns the program for a version of a request, or nil.
 func layout(key, version int16) program {
 	if key < 0 || int(key) >= len(programs) || version < 0 || int(version) >= len(programs[key]) {
 		return nil
