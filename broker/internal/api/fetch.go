@@ -127,7 +127,7 @@ func (f *fetch) readOne(p *fetchPart, got *fetched) {
 		}
 	}
 	// When the answers of all clients take all the memory there is for them, one batch for each client still goes out.
-	room := f.n.Answers.TakeUpTo(int64(min(f.maxBytes-f.bytes, int(p.maxBytes))))
+	room := f.n.Answers.TakeUpTo(min(int64(f.maxBytes-f.bytes), int64(p.maxBytes), got.part.Size()))
 	o := replica.ReadOptions{
 		MaxBytes:   int(room),
 		AtLeastOne: f.bytes == 0,

@@ -73,7 +73,6 @@ type write struct {
 	records  []byte
 	part     *replica.Partition
 	guard    commitlog.VerificationGuard
-	unasked  bool // the coordinator was not asked yet whether the partition is in the transaction
 	info     commitlog.AppendInfo
 	err      error
 	logKnown bool // the log itself refused: the answer tells its start

@@ -110,6 +110,14 @@ func (p *Partition) CheckEpoch(known int32) error {
 // Log gives read access to what only the log knows: look-ups by time and epoch, producers, sizes. Nil when the partition is offline since its opening.
 func (p *Partition) Log() *commitlog.Log { return p.log }
 
+// Size is the number of bytes of the log; 0 when it could not be opened.
+func (p *Partition) Size() int64 {
+	if p.log == nil {
+		return 0
+	}
+	return p.log.Size()
+}
+
 // lead makes this broker the partition's leader, as the metadata says.
 func (p *Partition) lead(meta *controller.Partition, minISR int) error {
 	if p.log == nil {
