@@ -42,6 +42,9 @@ type core struct {
 	// absent says that the engine has nothing for a key, as far as that is known without a read. nil: never known.
 	absent func(key []byte) bool
 
+	// expired says that a value is too old to be seen. nil: none is.
+	expired func(value []byte) bool
+
 	flush   func(overlay.Pending) error // set by OnFlush
 	withOld bool
 
@@ -123,6 +126,9 @@ func (c *core) Flush() error {
 			if err := c.readOld(&p); err != nil {
 				return err
 			}
+		}
+		if p.Old == overlay.OldPresent && c.expired != nil && c.expired(p.OldValue) {
+			p.Old, p.OldValue = overlay.OldAbsent, nil
 		}
 		if !p.Has && p.Old == overlay.OldAbsent {
 			continue

@@ -1,7 +1,10 @@
 package statestore
 
 import (
+	"fmt"
 	"iter"
+	"strconv"
+	"time"
 
 	"github.com/millrace-io/millrace/stream/serde"
 )
@@ -12,6 +15,7 @@ type KeyValueSpec[K, V any] struct {
 	common
 	key   serde.Serde[K]
 	value serde.Serde[V]
+	ttl   time.Duration // 0: for good
 }
 
 // KeyValue describes a store of the latest value of each key, with the time of that value.
@@ -47,14 +51,32 @@ func (s *KeyValueSpec[K, V]) ChangelogConfig(key, value string) *KeyValueSpec[K,
 	return &c
 }
 
+// ExpireAfter makes the store forget: an entry can be read while its time is later than the task's stream time minus d. That costs nothing per read; what has expired
+// is removed bit by bit with the commits.
+//
+// The store forgets silently. Operators below a table are not told, and when the key comes back its old value counts as none; so don't aggregate a table whose store
+// expires. A view has no stream time and may show an entry for some commits after it expired; the entry's time tells. The changelog forgets by time too.
+func (s *KeyValueSpec[K, V]) ExpireAfter(d time.Duration) *KeyValueSpec[K, V] {
+	c := *s
+	c.ttl = d
+	return &c
+}
+
+// TTL is what ExpireAfter set, zero when nothing did.
+func (s *KeyValueSpec[K, V]) TTL() time.Duration { return s.ttl }
+
 // KeySerde is the serde of the keys.
 func (s *KeyValueSpec[K, V]) KeySerde() serde.Serde[K] { return s.key }
 
 // ValueSerde is the serde of the values.
 func (s *KeyValueSpec[K, V]) ValueSerde() serde.Serde[V] { return s.value }
 
-// Changelog is a compacted topic.
+// Changelog is a compacted topic, which also forgets by time when the store does.
 func (s *KeyValueSpec[K, V]) Changelog() Changelog {
+	if s.ttl > 0 {
+		keep := s.ttl + ExtraChangelogRetention
+		return s.changelog(map[string]string{"cleanup.policy": "compact,delete", "retention.ms": strconv.FormatInt(keep.Milliseconds(), 10)})
+	}
 	return s.changelog(map[string]string{"cleanup.policy": "compact"})
 }
 
@@ -62,6 +84,12 @@ func (s *KeyValueSpec[K, V]) Changelog() Changelog {
 func (s *KeyValueSpec[K, V]) Open(b Backend) (Store, error) {
 	if err := check(&s.common, s.key, s.value); err != nil {
 		return nil, err
+	}
+	switch {
+	case s.ttl != 0 && s.ttl < time.Millisecond:
+		return nil, fmt.Errorf("statestore: store %q expires after %v, want 1ms or more (ExpireAfter)", s.name, s.ttl)
+	case s.ttl != 0 && b.StreamTime == nil:
+		return nil, fmt.Errorf("statestore: store %q expires, and its backend has no stream time", s.name)
 	}
 	return newKeyValueStore(s, b), nil
 }

@@ -15,15 +15,21 @@ type keyValueStore[K, V any] struct {
 	values serde.Serde[V]
 	isNull func(*V) bool // nil when no V is null
 	key    []byte        // scratch: the encoded key of the current call
+	sweep  sweep         // of a store that expires
 }
 
 func newKeyValueStore[K, V any](s *KeyValueSpec[K, V], b Backend) *keyValueStore[K, V] {
-	return &keyValueStore[K, V]{
+	st := &keyValueStore[K, V]{
 		core:   newCore(s.name, b, !s.noCache, plain{}),
 		keys:   s.key,
 		values: s.value,
 		isNull: serde.NullCheck[V](),
 	}
+	if s.ttl > 0 {
+		ttl := s.ttl.Milliseconds()
+		st.expired = func(value []byte) bool { return timeOf(value) <= b.StreamTime()-ttl }
+	}
+	return st
 }
 
 func (s *keyValueStore[K, V]) Get(key K) (value V, found bool, err error) {
@@ -37,7 +43,7 @@ func (s *keyValueStore[K, V]) GetWithTime(key K) (value V, timestamp int64, foun
 		return value, 0, false, err
 	}
 	v, found, err := s.get(k)
-	if err != nil || !found {
+	if err != nil || !found || s.expired != nil && s.expired(v) {
 		return value, 0, false, err
 	}
 	if value, err = decodeValue(s.name, s.values, v); err != nil {
@@ -98,10 +104,25 @@ func (s *keyValueStore[K, V]) Range(r Range[K]) iter.Seq2[Entry[K, V], error] {
 			yield(Entry[K, V]{}, s.fail("scan", err))
 			return
 		}
-		m := new(merged)
-		s.over(m, it, lo, hi, r.reverse)
+		m := &keyValueWalk{expired: s.expired}
+		s.over(&m.merged, it, lo, hi, r.reverse)
 		walkEntries(m, s.decodeEntry, yield)
 	}
+}
+
+// keyValueWalk is a walk over what has not expired.
+type keyValueWalk struct {
+	merged
+	expired func(value []byte) bool // nil: nothing has
+}
+
+func (w *keyValueWalk) next() bool {
+	for w.merged.next() {
+		if v := w.merged.value; w.expired == nil || len(v) < timestampBytes || !w.expired(v) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *keyValueStore[K, V]) All() iter.Seq2[Entry[K, V], error] { return s.Range(Range[K]{}) }
@@ -140,4 +161,14 @@ func fillUpdate[K, V any](c *core, u *Update[K, V], values serde.Serde[V], p ove
 		}
 	}
 	return nil
+}
+
+// Stage adds the staged changes, and the deletion of some of what has expired.
+func (s *keyValueStore[K, V]) Stage(b Batch) error {
+	if s.expired != nil {
+		if err := s.sweep.run(&s.core, b); err != nil { // first: what is staged for such a key wins
+			return err
+		}
+	}
+	return s.core.Stage(b)
 }

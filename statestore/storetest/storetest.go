@@ -41,6 +41,8 @@ func Run(t *testing.T, open func(t testing.TB) statestore.Engine) {
 		{"WindowKeepsKeysApart", testWindowKeysApart},
 		{"WindowForwardsOncePerFlush", testWindowFlush},
 		{"WindowRestoresFromChangelog", testWindowRestore},
+		{"KeyValueExpires", testKeyValueExpires},
+		{"KeyValueScansPrefixes", testKeyValuePrefix},
 		{"SessionEqualsModel", testSessionLife},
 		{"SessionMergesAtTheEdges", testSessionEdges},
 		{"JoinWindowEqualsModel", testJoinWindowLife},
