@@ -15,6 +15,8 @@ type difference struct {
 	noError bool
 }
 
+const zeroWindow = "in the library a join of difference 0 and grace 0 keeps its records for no time at all and never joins; ours joins records of equal time"
+
 // differences is the whole list: a case that is not in it must be answered as the library does.
 var differences = map[string]difference{
 	"join-table-table-inner-self": {
@@ -30,6 +32,42 @@ var differences = map[string]difference{
 			2: `[{"topic":"out","key":"a@11/11","value":"+3","ts":11}]`,
 		},
 		stores: map[string]string{"C": `[{"key":"a@10/10","value":"+1+2","ts":10},{"key":"a@11/11","value":"+3","ts":11}]`},
+	},
+	"join-stream-stream-inner-zero-window": {
+		why: zeroWindow,
+		out: map[int]string{
+			1: `[{"topic":"out","key":"k","value":"A-a","ts":10}]`,
+			3: `[{"topic":"out","key":"k","value":"B-a","ts":11}]`,
+			4: `[{"topic":"out","key":"k","value":"C-a","ts":11}]`,
+		},
+	},
+	"join-stream-stream-left-zero-window": {
+		why: zeroWindow,
+		out: map[int]string{
+			1: `[{"topic":"out","key":"k","value":"A-a","ts":10}]`,
+			2: `null`,
+			3: `[{"topic":"out","key":"k","value":"B-a","ts":11}]`,
+			4: `[{"topic":"out","key":"k","value":"C-a","ts":11}]`,
+			6: `null`,
+		},
+	},
+	"join-stream-stream-outer-zero-window": {
+		why: zeroWindow,
+		out: map[int]string{
+			1: `[{"topic":"out","key":"k","value":"A-a","ts":10}]`,
+			2: `null`,
+			3: `[{"topic":"out","key":"k","value":"B-a","ts":11}]`,
+			4: `[{"topic":"out","key":"k","value":"C-a","ts":11}]`,
+			6: `null`,
+		},
+	},
+	"join-stream-stream-zero-window-in-memory": {
+		why: zeroWindow,
+		out: map[int]string{
+			1: `[{"topic":"out","key":"k","value":"A-a","ts":10}]`,
+			3: `[{"topic":"out","key":"k","value":"B-a","ts":11}]`,
+		},
+		dropped: map[int]int{0: 0, 1: 0, 2: 0, 3: 0},
 	},
 	"cache-window": {
 		why: "the library's cache shows windows that its store has hidden as expired, until they happen to be evicted; ours hides them either way",

@@ -14,10 +14,15 @@ import (
 // ours has one record per key and commit where the library's has one per change: what we wrote for a key must be among what the library wrote, in its
 // order, and end with the same record, so that a restore from either gives the same store.
 func (in *interpreter) internal(t *testing.T, d *runtimetest.Driver) {
+	if _, differ := differences[in.c.Name]; differ {
+		return
+	}
 	for _, topic := range sortedKeys(in.c.Expect.Internal) {
 		var want []string
 		for _, r := range in.c.Expect.Internal[topic] {
-			want = append(want, rawShown(r[0], r[1], r[2], len(r) > 3))
+			// The library writes the headers of a record to the changelogs of joins too, where nothing reads them.
+			bare := strings.HasSuffix(topic, joinChangelog) || strings.HasSuffix(topic, "-subscription-store-changelog")
+			want = append(want, rawShown(r[0], r[1], r[2], len(r) > 3 && !bare))
 		}
 		var have []string
 		for _, r := range d.OutputRaw("golden-" + topic) {
@@ -29,12 +34,37 @@ func (in *interpreter) internal(t *testing.T, d *runtimetest.Driver) {
 			if !slices.Equal(have, want) {
 				t.Errorf("topic %s\nhave %v\nwant %v", topic, have, want)
 			}
+		case strings.HasSuffix(topic, joinChangelog) && !strings.HasSuffix(topic, "-shared"+joinChangelog):
+			if r := beside(have, want); r != "" {
+				t.Errorf("topic %s: %s\nhave %v\nwant %v", topic, r, have, want)
+			}
 		case strings.HasSuffix(topic, "-changelog"):
 			if key := outOfLine(have, want); key != "" {
 				t.Errorf("topic %s, key %s\nhave %v\nwant %v", topic, key, have, want)
 			}
 		}
 	}
+}
+
+// joinChangelog ends the names of the changelogs of stream-stream joins.
+const joinChangelog = "-join-store-changelog"
+
+// beside returns the first record in the changelog of one side of a join that the library has not written in this order. The library also writes null values and
+// records that it hides at once as too old; both use up sequence numbers, the last four bytes of a key, which are left out therefore.
+func beside(have, want []string) string {
+	for _, h := range have {
+		i := slices.IndexFunc(want, func(w string) bool { return withoutSequence(w) == withoutSequence(h) })
+		if i < 0 {
+			return h
+		}
+		want = want[i+1:]
+	}
+	return ""
+}
+
+func withoutSequence(shown string) string {
+	key, value, _ := strings.Cut(shown, "=")
+	return key[:len(key)-8] + "=" + value
 }
 
 func hexOrNil(b []byte) any {
