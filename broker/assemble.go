@@ -40,7 +40,7 @@ func (s *Server) assemble() (_ *api.Node, _ *parts, err error) {
 	}
 	p.replicas, err = replica.Open(replica.Config{
 		FS: cfg.FS, Dir: s.dir.sub(topicsDir), NodeID: cfg.NodeID, Flush: cfg.flush,
-		Settings: p.cluster.Settings, Now: cfg.Now, Log: s.log, Clean: s.dir.clean, Purged: s.purged,
+		Settings: p.cluster.Settings, Now: cfg.Now, Log: s.log, Clean: s.dir.clean, Purged: func(id controller.TopicID) { s.purged(p, id) },
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, p.cluster.Close())
@@ -52,7 +52,6 @@ func (s *Server) assemble() (_ *api.Node, _ *parts, err error) {
 		Answers:  budget.New(answerMemory),
 		Sessions: api.NewFetchSessions(func() int { return int(p.cluster.Settings().Int("max.incremental.fetch.session.cache.slots")) }),
 	}
-	s.parts = p // the watchers below may call back
 	p.forget = func(topics []group.Topic) {
 		p.background.Go(func() { p.groups.TopicsDeleted(s.ctx, topics) })
 	}
@@ -181,8 +180,8 @@ func (p *parts) abandon() {
 }
 
 // purged makes the cluster forget a deleted topic whose files are gone.
-func (s *Server) purged(id controller.TopicID) {
-	err := s.parts.cluster.Propose(s.ctx, func(im *controller.Image) ([]controller.Record, error) {
+func (s *Server) purged(p *parts, id controller.TopicID) {
+	err := p.cluster.Propose(s.ctx, func(im *controller.Image) ([]controller.Record, error) {
 		if _, ok := im.Deleted()[id]; !ok {
 			return nil, nil
 		}
