@@ -18,10 +18,15 @@ func handleDescribeConfigs(_ context.Context, n *Node, r *Request) (kmsg.Respons
 	req := r.Body.(*kmsg.DescribeConfigsRequest)
 	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
 	d := describer{n: n, im: n.Image(), broker: n.Settings(), synonyms: req.IncludeSynonyms, docs: req.IncludeDocumentation}
+	resources := seen[controller.Resource]{}
 	for _, asked := range req.Resources {
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = asked.ResourceType, asked.ResourceName
-		configs, err := d.describe(asked)
+		var configs []kmsg.DescribeConfigsResponseResourceConfig
+		err := error(&Fault{Kafka: kerr.InvalidRequest, Message: "Each resource must appear at most once"})
+		if resources.first(controller.Resource{Type: controller.ResourceType(asked.ResourceType), Name: asked.ResourceName}) {
+			configs, err = d.describe(asked)
+		}
 		out.ErrorCode, out.ErrorMessage = Code(err), MessageOf(err)
 		if out.ErrorMessage == nil {
 			empty := ""

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -22,9 +21,15 @@ func handleDescribeLogDirs(_ context.Context, n *Node, r *Request) (kmsg.Respons
 			dir.Topics = append(dir.Topics, n.logSizes(t, nil))
 		}
 	}
+	topics, wanted := seen[string]{}, seen[partitionName]{}
 	for _, asked := range req.Topics {
-		if t := im.Topic(asked.Topic); t != nil {
-			if out := n.logSizes(t, asked.Partitions); len(out.Partitions) > 0 {
+		for _, p := range asked.Partitions {
+			wanted.first(partitionName{asked.Topic, p})
+		}
+	}
+	for _, asked := range req.Topics {
+		if t := im.Topic(asked.Topic); t != nil && topics.first(asked.Topic) {
+			if out := n.logSizes(t, wanted); len(out.Partitions) > 0 {
 				dir.Topics = append(dir.Topics, out)
 			}
 		}
@@ -34,11 +39,11 @@ func handleDescribeLogDirs(_ context.Context, n *Node, r *Request) (kmsg.Respons
 }
 
 // logSizes lists the partitions of a topic; nil wants all of them.
-func (n *Node) logSizes(t *controller.Topic, wanted []int32) kmsg.DescribeLogDirsResponseDirTopic {
+func (n *Node) logSizes(t *controller.Topic, wanted seen[partitionName]) kmsg.DescribeLogDirsResponseDirTopic {
 	out := kmsg.NewDescribeLogDirsResponseDirTopic()
 	out.Topic = t.Name
 	for i := range t.Partitions {
-		if wanted != nil && !slices.Contains(wanted, int32(i)) {
+		if _, ok := wanted[partitionName{t.Name, int32(i)}]; wanted != nil && !ok {
 			continue
 		}
 		p, err := n.Replicas.PartitionByID(t.ID, int32(i))

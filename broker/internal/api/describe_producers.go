@@ -12,10 +12,14 @@ import (
 func handleDescribeProducers(_ context.Context, n *Node, r *Request) (kmsg.Response, error) {
 	req := r.Body.(*kmsg.DescribeProducersRequest)
 	resp := req.ResponseKind().(*kmsg.DescribeProducersResponse)
+	partitions := seen[partitionName]{}
 	for _, t := range req.Topics {
 		topic := kmsg.NewDescribeProducersResponseTopic()
 		topic.Topic = t.Topic
 		for _, number := range t.Partitions {
+			if !partitions.first(partitionName{t.Topic, number}) {
+				continue
+			}
 			topic.Partitions = append(topic.Partitions, describeProducers(n, t.Topic, number))
 		}
 		resp.Topics = append(resp.Topics, topic)

@@ -9,11 +9,15 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/txn"
 )
 
-// handleDescribeTransactions tells the state of transactional ids that this broker coordinates.
+// handleDescribeTransactions tells the state of transactional ids that this broker coordinates, of each once.
 func handleDescribeTransactions(ctx context.Context, n *Node, r *Request) (kmsg.Response, error) {
 	req := r.Body.(*kmsg.DescribeTransactionsRequest)
 	resp := req.ResponseKind().(*kmsg.DescribeTransactionsResponse)
+	ids := seen[string]{}
 	for _, id := range req.TransactionalIDs {
+		if !ids.first(id) {
+			continue
+		}
 		s := kmsg.NewDescribeTransactionsResponseTransactionState()
 		s.TransactionalID = id
 		t, err := n.Transactions.Describe(ctx, id)

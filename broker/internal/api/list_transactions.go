@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -30,12 +31,17 @@ func handleListTransactions(ctx context.Context, n *Node, r *Request) (kmsg.Resp
 	return resp, nil
 }
 
+// maxPattern is the longest pattern for transactional ids; a compiled one takes a hundred times its length.
+const maxPattern = 4 << 10
+
 // transactionFilter returns the filter, and the names that are no states.
 func transactionFilter(req *kmsg.ListTransactionsRequest) (f txn.Filter, unknown []string, err error) {
 	f.Longer = txn.NoDuration
 	for _, name := range req.StateFilters {
 		if s, ok := txn.ParseState(name); ok {
-			f.States = append(f.States, s)
+			if !slices.Contains(f.States, s) {
+				f.States = append(f.States, s)
+			}
 		} else {
 			unknown = append(unknown, name)
 		}
@@ -51,6 +57,9 @@ func transactionFilter(req *kmsg.ListTransactionsRequest) (f txn.Filter, unknown
 		}
 	}
 	if p := req.TransactionalIDPattern; p != nil && *p != "" {
+		if len(*p) > maxPattern {
+			return f, unknown, kerr.InvalidRegularExpression
+		}
 		if f.IDs, err = regexp.Compile(`^(?:` + *p + `)$`); err != nil {
 			return f, unknown, kerr.InvalidRegularExpression
 		}

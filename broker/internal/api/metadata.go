@@ -75,21 +75,22 @@ func (m *metadataAnswer) topics(ctx context.Context, req *kmsg.MetadataRequest) 
 		return
 	}
 	byID := slices.ContainsFunc(req.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.TopicID != [16]byte{} })
-	seen := map[string]bool{}
+	names, ids := seen[string]{}, seen[controller.TopicID]{}
 	mayCreate := (req.AllowAutoTopicCreation || req.Version < 4) && m.n.Settings().Bool("auto.create.topics.enable")
 	var missing []string
 	for _, t := range req.Topics {
 		switch {
 		case byID && t.TopicID == [16]byte{}:
 			// A request that names topics by id is read by ids alone.
+		case byID && !ids.first(t.TopicID):
+			// Once is enough.
 		case byID:
 			if topic := m.im.TopicByID(t.TopicID); topic != nil {
 				m.add(topic)
 			} else {
 				m.fail(nil, t.TopicID, kerr.UnknownTopicID.Code)
 			}
-		case t.Topic != nil && !seen[*t.Topic]:
-			seen[*t.Topic] = true
+		case t.Topic != nil && names.first(*t.Topic):
 			if topic := m.im.Topic(*t.Topic); topic != nil {
 				m.add(topic)
 			} else {

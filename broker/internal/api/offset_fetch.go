@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -11,7 +12,7 @@ import (
 )
 
 // handleOffsetFetch tells committed offsets: of one group up to v7, of many from v8 on. A group that never was has none,
-// which is no error.
+// which is no error; one named twice is.
 func handleOffsetFetch(ctx context.Context, n *Node, r *Request) (kmsg.Response, error) {
 	req := r.Body.(*kmsg.OffsetFetchRequest)
 	resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
@@ -19,7 +20,14 @@ func handleOffsetFetch(ctx context.Context, n *Node, r *Request) (kmsg.Response,
 		fetchOffsetsOfOne(ctx, n, req, resp)
 		return resp, nil
 	}
+	groups := seen[string]{}
 	for i := range req.Groups {
+		if !groups.first(req.Groups[i].Group) {
+			again := kmsg.NewOffsetFetchResponseGroup()
+			again.Group, again.ErrorCode = req.Groups[i].Group, kerr.InvalidRequest.Code
+			resp.Groups = append(resp.Groups, again)
+			continue
+		}
 		f := offsetFetch{node: n, image: n.Image(), byID: req.Version >= 10, stable: req.RequireStable}
 		resp.Groups = append(resp.Groups, f.group(ctx, &req.Groups[i]))
 	}
@@ -73,6 +81,7 @@ func (f *offsetFetch) group(ctx context.Context, asked *kmsg.OffsetFetchRequestG
 	resp.Group = asked.Group
 	var partitions []group.Partition // nil: all
 	if asked.Topics != nil {
+		withoutRepeats(asked.Topics)
 		partitions = f.known(asked.Topics)
 	}
 	found, err := f.node.Groups.Fetch(ctx, asked.Group, partitions, f.stable)
@@ -85,6 +94,20 @@ func (f *offsetFetch) group(ctx context.Context, asked *kmsg.OffsetFetchRequestG
 		resp.Topics = f.named(asked.Topics, found)
 	}
 	return resp
+}
+
+// withoutRepeats leaves the first naming of each partition: an offset may have 4 KiB of metadata, and its naming four bytes.
+func withoutRepeats(topics []kmsg.OffsetFetchRequestGroupTopic) {
+	type name struct {
+		topic     string
+		id        [16]byte
+		partition int32
+	}
+	names := seen[name]{}
+	for i := range topics {
+		t := &topics[i]
+		t.Partitions = slices.DeleteFunc(t.Partitions, func(p int32) bool { return !names.first(name{t.Topic, t.TopicID, p}) })
+	}
 }
 
 // known are the partitions asked for whose topic has a name.
