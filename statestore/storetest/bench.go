@@ -21,6 +21,10 @@ func Bench(b *testing.B, open func(testing.TB) statestore.Engine) {
 	b.Run("restore/keys=100000", func(b *testing.B) { benchRestore(b, open(b), 100_000) })
 	b.Run("window-count/keys=100000", func(b *testing.B) { benchWindowCount(b, open(b), 100_000) })
 	b.Run("window-join/keys=50000", func(b *testing.B) { benchWindowJoin(b, open(b), 50_000) })
+	b.Run("join-window/keys=50000", func(b *testing.B) { benchJoinWindow(b, open(b), 50_000) })
+	b.Run("session/keys=50000", func(b *testing.B) { benchSession(b, open(b), 50_000) })
+	b.Run("versioned/keys=50000", func(b *testing.B) { benchVersioned(b, open(b), 50_000) })
+	b.Run("buffer/keys=50000", func(b *testing.B) { benchBuffer(b, open(b), 50_000) })
 }
 
 type counts = statestore.KeyValueStore[string, int64]
