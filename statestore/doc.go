@@ -1,6 +1,15 @@
 // Package statestore says what state looks like: typed specs (name, serdes, retention), the typed store interfaces that operators and processors use, the
 // write-back cache between them and the engine, and the [Engine] interface that memstore and diskstore implement.
 //
+// The kinds of stores are [KeyValue] (the latest value of each key), [Versioned] (what a key had at which time), [Window] and [Session] (values by key and time),
+// and those that operators make for themselves: [JoinWindow] and [Unmatched] for joins of two streams, [Buffer] for changes that are held back, [GraceBuffer] for
+// records that wait for a table. Changelogs have Kafka Streams' own bytes, so that an application can change its language and keep its topics, but for this:
+//
+//   - A versioned store logs what it was told since the last commit in the order of time, without what came too late, and ends with the last thing said of each key
+//     that something late was said of. Kafka Streams logs in the order of arrival, and a late record that compaction leaves as the only one of its key wins over the
+//     latest one.
+//   - A changelog has the last value of a key and commit, where Kafka Streams' has each; and records of buffers have a timestamp, where those have none.
+//
 // A store never writes to its engine while records are processed. Changes are staged in memory, go to the changelog topic with the transaction, and reach
 // the engine in one atomic batch, together with the changelog offset, after the transaction committed. A crash therefore never leaves uncommitted state behind,
 // and a restart reads only the changelog's tail.
