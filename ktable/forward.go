@@ -53,3 +53,17 @@ func (f *forwarder[K, V]) forward(key K, c topology.Change[V], timestamp int64, 
 	f.out.Key, f.out.Value, f.out.Timestamp, f.out.Headers = key, c, timestamp, headers
 	return f.next(&f.out)
 }
+
+// sessionForwarder is keyValueForwarder for sessions, whose results have the time of their ends.
+func sessionForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statestore.SessionStore[K, V],
+	old *oldValues, next rowSink[stream.Windowed[K], V]) *forwarder[stream.Windowed[K], V] {
+	f := &forwarder[stream.Windowed[K], V]{next: next, withOld: old.asked}
+	at, id := w.At(n)
+	f.held = s.OnFlush(f.withOld, func(u *statestore.Update[statestore.SessionKey[K], V]) error {
+		*at = id
+		f.out = rows[stream.Windowed[K], V]{Key: stream.Windowed[K]{Key: u.Key.Key, Start: u.Key.Start, End: u.Key.End}, Timestamp: u.Key.End,
+			Value: topology.Change[V]{New: u.New, HasNew: u.HasNew, Old: u.Old, HasOld: u.HasOld}}
+		return f.next(&f.out)
+	})
+	return f
+}

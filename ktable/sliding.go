@@ -47,6 +47,9 @@ func (a *slidingAggregation[K, V, A]) process(r *topology.Record[K, V]) error {
 		a.drop(topology.DropLate)
 		return nil
 	}
+	if err := a.emit(r, closed); err != nil {
+		return err
+	}
 	defer a.forget()
 	if r.Timestamp < a.difference {
 		return a.early(r, closed)
@@ -227,5 +230,6 @@ func (a *slidingAggregation[K, V, A]) beginLeft(r *topology.Record[K, V], n *nei
 
 // beginRight begins the right window of a record with the records that lie there already. It cannot be closed, or the record would have been late.
 func (a *slidingAggregation[K, V, A]) beginRight(r *topology.Record[K, V], e *statestore.WindowEntry[K, A]) error {
+	a.owe(r.Key, r.Timestamp+1)
 	return a.put(r, r.Timestamp+1, topology.Change[A]{New: e.Value, HasNew: true}, e.Timestamp)
 }

@@ -15,6 +15,7 @@ type windowing[K, V, A any] struct {
 	store    statestore.WindowStore[K, A]
 	agg      aggregator[K, V, A]
 	forward  *forwarder[stream.Windowed[K], A]
+	closing  *closing[K, A] // nil: results are given as they come
 	end      func(start int64) int64
 	grace    int64
 	observed *int64 // the highest time that came in; kept with the committed offsets
@@ -26,11 +27,10 @@ type windowing[K, V, A any] struct {
 }
 
 func newWindowing[K, V, A any](w *topology.Wiring, n *topology.Node, store string, observed *int64, windows stream.Windows,
-	agg aggregator[K, V, A], old *oldValues, next rowSink[stream.Windowed[K], A]) *windowing[K, V, A] {
-	s := w.Store(store).(statestore.WindowStore[K, A])
-	a := &windowing[K, V, A]{store: s, agg: agg, ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n),
+	agg aggregator[K, V, A]) *windowing[K, V, A] {
+	a := &windowing[K, V, A]{store: w.Store(store).(statestore.WindowStore[K, A]), agg: agg, ctx: w.Context(),
+		fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n),
 		end: windowEnds(windows), grace: windows.GracePeriod().Milliseconds(), observed: observed}
-	a.forward = windowForwarder(w, n, s, a.end, old, next)
 	a.at, a.id = w.At(n)
 	return a
 }
@@ -84,6 +84,21 @@ func (a *windowing[K, V, A]) take(r *topology.Record[K, V]) (closed int64, ok bo
 	return *a.observed - a.grace, true
 }
 
+// emit gives the results of the windows that are closed now, when that is how they are given.
+func (a *windowing[K, V, A]) emit(r *topology.Record[K, V], closed int64) error {
+	if a.closing == nil {
+		return nil
+	}
+	return a.closing.emit(closed, *a.observed, r.Headers)
+}
+
+// owe notes a new window whose result is to be given when it is closed.
+func (a *windowing[K, V, A]) owe(key K, start int64) {
+	if a.closing != nil {
+		a.closing.add(key, start, a.end(start))
+	}
+}
+
 // timeAggregation is an aggregation by tumbling or hopping windows.
 type timeAggregation[K, V, A any] struct {
 	*windowing[K, V, A]
@@ -94,6 +109,9 @@ func (a *timeAggregation[K, V, A]) process(r *topology.Record[K, V]) error {
 	closed, ok := a.take(r)
 	if !ok {
 		return nil
+	}
+	if err := a.emit(r, closed); err != nil {
+		return err
 	}
 	// The earliest window that holds the time starts at the first multiple of advance after time - size.
 	for start := max(0, r.Timestamp-a.size+a.advance) / a.advance * a.advance; start <= r.Timestamp; start += a.advance {
@@ -141,6 +159,9 @@ func (a *windowing[K, V, A]) begin(r *topology.Record[K, V], start int64) error 
 	if a.forward.withOld && !a.forward.held {
 		c.Old, c.HasOld = a.agg.init() // made again: the function may have changed its argument in place
 	}
+	if c.HasNew {
+		a.owe(r.Key, start)
+	}
 	return a.put(r, start, c, r.Timestamp)
 }
 
@@ -157,6 +178,9 @@ func (a *windowing[K, V, A]) add(r *topology.Record[K, V], start, from int64, wa
 		if c.Old, c.HasOld, err = a.store.Fetch(r.Key, from); err != nil {
 			return err
 		}
+	}
+	if start != from && c.HasNew {
+		a.owe(r.Key, start)
 	}
 	return a.put(r, start, c, max(time, r.Timestamp))
 }

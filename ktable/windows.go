@@ -50,10 +50,20 @@ func aggregateWindows[K, V, A any](op topology.Op, prefix string, grouped *strea
 	g := in.Node.Graph()
 	requireFunc(g, op, agg.missing)
 	store = checkWindow(g, op, store, windows.Retention())
+	emit := grouped.Emission()
+	if _, endless := windows.(stream.UnlimitedWindows); endless && emit.OnClose {
+		g.Fault(op, "unlimited windows never close, so that nothing would be emitted")
+	}
 	old := &oldValues{}
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next rowSink[stream.Windowed[K], A]) topology.Sink[K, V] {
-		name := store.StoreName()
-		return newWindowing(w, n, name, w.Observed(name), windows, agg, old, next).processor(windows)
+		a := newWindowing(w, n, store.StoreName(), w.Observed(store.StoreName()), windows, agg)
+		if emit.OnClose {
+			_, inclusive := windows.(stream.SlidingWindows)
+			a.closing, a.forward = closingWindows(w, store, emit, inclusive, a.end, next), &forwarder[stream.Windowed[K], A]{held: true}
+		} else {
+			a.forward = windowForwarder(w, n, a.store, a.end, old, next)
+		}
+		return a.processor(windows)
 	})
 	t := &Table[stream.Windowed[K], A]{node: n, old: old, lookup: windowLookup[K, A]("")}
 	if store != nil {

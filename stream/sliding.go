@@ -35,9 +35,9 @@ func (w SlidingWindows) Size() time.Duration { return w.difference }
 // GracePeriod is what Grace set.
 func (w SlidingWindows) GracePeriod() time.Duration { return w.grace }
 
-// Retention is internal: a record must find the windows that end before its own begins.
+// Retention is internal: a record must find the windows that end before its own begins, and a window that ends at the close time is open still.
 func (w SlidingWindows) Retention() time.Duration {
-	return max(2*w.difference+w.grace, time.Millisecond)
+	return w.difference + w.grace + max(w.difference, time.Millisecond)
 }
 
 func (w SlidingWindows) check(op topology.Op, g *topology.Graph) {

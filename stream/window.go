@@ -51,6 +51,7 @@ func (w TimeWindows) Retention() time.Duration { return w.size + w.grace }
 type GroupedWindows[K, V any] struct {
 	grouped *Grouped[K, V]
 	windows Windows
+	emit    Emission
 }
 
 // WindowBy divides grouped records by their time.

@@ -12,6 +12,11 @@ func Window[K, V any](d *Driver, spec *statestore.WindowSpec[K, V]) statestore.R
 	return spec.View(d.partitionsOf(spec.StoreName()))
 }
 
+// Session returns the committed sessions of a store, over all partitions.
+func Session[K, V any](d *Driver, spec *statestore.SessionSpec[K, V]) statestore.ReadOnlySession[K, V] {
+	return spec.View(d.partitionsOf(spec.StoreName()))
+}
+
 // partitionsOf returns the engine's partitions of a store in order.
 func (d *Driver) partitionsOf(store string) (all []statestore.Partition) {
 	for _, t := range d.tasks {
