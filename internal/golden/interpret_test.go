@@ -57,7 +57,7 @@ type tabler interface {
 
 // grouper is a grouped stream of a case.
 type grouper interface {
-	windowed(w *caseWindow) rowGrouper
+	windowed(w *caseWindow, emit emission) rowGrouper
 	count(in *interpreter, op *caseOp) tabler
 	aggregate(in *interpreter, op *caseOp, reduce bool) tabler
 }
@@ -138,10 +138,7 @@ func (in *interpreter) op(op *caseOp) any {
 	case grouper:
 		switch op.Op {
 		case "windowedBy":
-			if op.Emit == "onWindowClose" {
-				skip("windows that emit on close")
-			}
-			return of.windowed(op.Window)
+			return of.windowed(op.Window, in.emission(op))
 		case "count":
 			return of.count(in, op)
 		case "reduce", "aggregate":

@@ -24,6 +24,9 @@ type tb[K, V any] struct {
 func (in *interpreter) table(op *caseOp) tabler {
 	topic, opts := in.topic(op.Topic, op.Timestamps)
 	types := in.c.Topics[op.Topic]
+	if op.Versioned != nil {
+		return in.versionedTable(op, topic, opts)
+	}
 	var spec *statestore.KeyValueSpec[text, text]
 	switch {
 	case op.Store != "":
@@ -193,24 +196,27 @@ type wi struct {
 	g       *gr[text]
 	windows stream.Windows
 	size    time.Duration // from start to end
+	emit    emission
 }
 
 func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
-func (g *gr[K]) windowed(w *caseWindow) rowGrouper {
+func (g *gr[K]) windowed(w *caseWindow, emit emission) rowGrouper {
 	of, ok := any(g).(*gr[text])
 	if !ok {
 		skip("windows over windowed keys")
 	}
 	switch w.Type {
 	case "tumbling":
-		return &wi{g: of, windows: stream.Tumbling(ms(w.Size)).Grace(ms(w.Grace)), size: ms(w.Size)}
+		return &wi{g: of, windows: stream.Tumbling(ms(w.Size)).Grace(ms(w.Grace)), size: ms(w.Size), emit: emit}
 	case "hopping":
-		return &wi{g: of, windows: stream.Hopping(ms(w.Size), ms(w.Advance)).Grace(ms(w.Grace)), size: ms(w.Size)}
+		return &wi{g: of, windows: stream.Hopping(ms(w.Size), ms(w.Advance)).Grace(ms(w.Grace)), size: ms(w.Size), emit: emit}
 	case "sliding":
-		return &wi{g: of, windows: stream.Sliding(ms(w.Diff)).Grace(ms(w.Grace)), size: ms(w.Diff)}
+		return &wi{g: of, windows: stream.Sliding(ms(w.Diff)).Grace(ms(w.Grace)), size: ms(w.Diff), emit: emit}
 	case "unlimited":
-		return &wi{g: of, windows: stream.Unlimited(time.UnixMilli(w.Start)), size: math.MaxInt64}
+		return &wi{g: of, windows: stream.Unlimited(time.UnixMilli(w.Start)), size: math.MaxInt64, emit: emit}
+	case "session":
+		return &se{g: of, windows: stream.Sessions(ms(w.Gap)).Grace(ms(w.Grace)), emit: emit}
 	}
 	skip("%s windows", w.Type)
 	return nil
@@ -218,7 +224,7 @@ func (g *gr[K]) windowed(w *caseWindow) rowGrouper {
 
 func (w *wi) count(in *interpreter, op *caseOp) tabler {
 	spec := window(in, op, w, serde.Int64)
-	return &tb[stream.Windowed[text], int64]{t: ktable.CountWindows(stream.WindowBy(w.g.grouped(op.Store), w.windows), spec),
+	return &tb[stream.Windowed[text], int64]{t: ktable.CountWindows(w.by(op), spec),
 		keys: serde.TimeWindowed(w.g.s.keys, w.size), values: serde.Int64, keyKind: str, kind: num}
 }
 
@@ -227,7 +233,7 @@ func (w *wi) aggregate(in *interpreter, op *caseOp, reduce bool) tabler {
 	spec := window(in, op, w, values)
 	out := &tb[stream.Windowed[text], text]{keys: serde.TimeWindowed(w.g.s.keys, w.size), values: values, keyKind: str, kind: str}
 	f := parseCombiner(op.Add)
-	in2 := stream.WindowBy(w.g.grouped(op.Store), w.windows)
+	in2 := w.by(op)
 	if reduce {
 		out.t = ktable.ReduceWindowsCtx(in2, func(_ context.Context, k text, sofar, v text) (text, error) { return f(keyText(k), sofar, v) }, spec)
 	} else {
@@ -235,6 +241,18 @@ func (w *wi) aggregate(in *interpreter, op *caseOp, reduce bool) tabler {
 			func(_ context.Context, k text, v, agg text) (text, error) { return f(keyText(k), agg, v) }, spec)
 	}
 	return out
+}
+
+// by divides the records.
+func (w *wi) by(op *caseOp) *stream.GroupedWindows[text, text] {
+	g := stream.WindowBy(w.g.grouped(op.Store), w.windows)
+	switch {
+	case w.emit.every > 0:
+		return g.EmitOnCloseEvery(w.emit.every)
+	case w.emit.onClose:
+		return g.EmitOnClose()
+	}
+	return g
 }
 
 // end is the end of the window that starts at start.
