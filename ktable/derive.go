@@ -30,6 +30,9 @@ func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d deriva
 		// With old values the filter can tell a row that goes from one that never was, and says nothing about the latter.
 		old.asked = t.old.ask()
 	}
+	if t.asOf != nil {
+		d.quiet = false // what is no change now may be one of the past
+	}
 	n := topology.AddProcessor(g, op, g.NextName(prefix), t.parents(), func(w *topology.Wiring, n *topology.Node, next rowSink[K, W]) rowSink[K, V] {
 		dv := newDeriver(w, n, d, old)
 		if !kept {
@@ -46,7 +49,20 @@ func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d deriva
 		out.stores, out.lookup = []string{store[0].StoreName()}, keyValueLookup[K, W](store[0].StoreName())
 		return out
 	}
-	out.stores = t.stores
+	out.stores, out.history = t.stores, t.history
+	if t.asOf != nil {
+		out.asOf = func(w *topology.Wiring) asOf[K, W] {
+			dv, above := newDeriver(w, n, d, old), t.asOf(w)
+			return func(key K, at int64) (none W, timestamp int64, ok bool, err error) {
+				v, timestamp, ok, err := above(key, at)
+				if err != nil || !ok {
+					return none, 0, false, err
+				}
+				row, ok, err := dv.row(key, v, true)
+				return row, timestamp, ok, err
+			}
+		}
+	}
 	if t.lookup == nil {
 		return out
 	}
@@ -114,6 +130,7 @@ func (dv *deriver[K, V, W]) compute(r *rows[K, V]) (err error) {
 			return nil
 		}
 	}
+	c.Late = r.Value.Late
 	dv.out.Key, dv.out.Timestamp, dv.out.Headers = r.Key, r.Timestamp, r.Headers
 	return dv.next(&dv.out)
 }

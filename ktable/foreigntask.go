@@ -37,6 +37,10 @@ func (j *foreignJoin[K, V, FK, W, R]) wireSubscriber(w *topology.Wiring, n *topo
 // process tells about a change of a left row. A subscription that changes its key is taken back at the old one first, which lies in another task perhaps.
 func (s *foreignSubscriber[K, V, FK, W, R]) process(r *rows[K, V]) error {
 	c := &r.Value
+	if c.Late {
+		s.drop(topology.DropLate)
+		return nil
+	}
 	if !c.HasNew && !c.HasOld {
 		return nil
 	}
@@ -208,6 +212,10 @@ func (j *foreignJoin[K, V, FK, W, R]) wireUpdates(w *topology.Wiring, n *topolog
 
 // updated tells every subscriber of a right row about its change.
 func (p *foreignPublisher[K, FK, W]) updated(r *rows[FK, W]) (err error) {
+	if r.Value.Late {
+		p.drop(topology.DropLate)
+		return nil
+	}
 	if p.begin, err = p.prefix(p.begin[:0], r.Key); err != nil {
 		return err
 	}

@@ -80,6 +80,9 @@ type grouping[K, V any] struct {
 }
 
 func (s *rowSelector[K, V, K2, V2]) process(r *rows[K, V]) error {
+	if r.Value.Late {
+		return nil // groups go by the latest rows
+	}
 	if err := s.group(&s.was, r.Key, r.Value.Old, r.Value.HasOld); err != nil {
 		return err
 	}

@@ -162,6 +162,7 @@ type joinSide[K, A, B, R any] struct {
 	isNull  func(*R) bool // nil: no result is null
 	ctx     context.Context
 	fail    func(error) error
+	drop    func(topology.DropReason)
 	at      *int32
 	id      int32
 }
@@ -171,7 +172,7 @@ func addJoinSide[K, A, B, R any](op topology.Op, prefix string, t *Table[K, A], 
 	n := topology.AddProcessor(g, op, g.NextName(prefix), t.parents(), func(w *topology.Wiring, n *topology.Node, next rowSink[K, R]) rowSink[K, A] {
 		j := side
 		j.withOld, j.other, j.next = old.asked, other.lookup(w), next
-		j.isNull, j.ctx, j.fail = serde.NullCheck[R](), w.Context(), w.Failure(n, topology.FaultProcessing)
+		j.isNull, j.ctx, j.fail, j.drop = serde.NullCheck[R](), w.Context(), w.Failure(n, topology.FaultProcessing), w.Drop(n)
 		j.at, j.id = w.At(n)
 		return j.process
 	})
@@ -184,6 +185,10 @@ func addJoinSide[K, A, B, R any](op topology.Op, prefix string, t *Table[K, A], 
 }
 
 func (j *joinSide[K, A, B, R]) process(r *rows[K, A]) error {
+	if r.Value.Late {
+		j.drop(topology.DropLate)
+		return nil
+	}
 	row, time, found, err := j.other(r.Key)
 	if err != nil {
 		return err

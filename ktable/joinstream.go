@@ -50,7 +50,7 @@ func joinStream[K, V, W, R any](op topology.Op, s *stream.Stream[K, V], t *Table
 		prefix = "KSTREAM-LEFTJOIN-"
 	}
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next topology.Sink[K, R]) topology.Sink[K, V] {
-		j := &streamJoin[K, V, W, R]{left: left, join: join, lookup: t.lookup(w), next: next,
+		j := &streamJoin[K, V, W, R]{left: left, join: join, lookup: t.rowsAsOf(w), next: next,
 			isNull: serde.NullCheck[R](), ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n)}
 		j.at, j.id = w.At(n)
 		return j.process
@@ -70,11 +70,20 @@ func joinStream[K, V, W, R any](op topology.Op, s *stream.Stream[K, V], t *Table
 	return stream.OfEdge(topology.Edge[K, R]{Node: n})
 }
 
+// rowsAsOf reads a row for a record of the given time: as of that time when the table is versioned, else as it is.
+func (t *Table[K, V]) rowsAsOf(w *topology.Wiring) asOf[K, V] {
+	if t.asOf != nil {
+		return t.asOf(w)
+	}
+	row := t.lookup(w)
+	return func(key K, _ int64) (V, int64, bool, error) { return row(key) }
+}
+
 // streamJoin is a join at work in one task.
 type streamJoin[K, V, W, R any] struct {
 	left   bool
 	join   func(ctx context.Context, key K, value V, row W, found bool) (R, error)
-	lookup lookup[K, W]
+	lookup asOf[K, W]
 	out    topology.Record[K, R]
 	next   topology.Sink[K, R]
 	isNull func(*R) bool // nil: no result is null
@@ -95,7 +104,7 @@ func (j *streamJoin[K, V, W, R]) process(r *topology.Record[K, V]) (err error) {
 	var found bool
 	switch {
 	case !r.KeyNull:
-		if row, _, found, err = j.lookup(r.Key); err != nil {
+		if row, _, found, err = j.lookup(r.Key, r.Timestamp); err != nil {
 			return err
 		}
 	case !j.left:

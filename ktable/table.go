@@ -1,6 +1,8 @@
 package ktable
 
 import (
+	"time"
+
 	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/stream"
@@ -15,9 +17,16 @@ type Table[K, V any] struct {
 	stores []string
 	// lookup makes, for one task, the function that reads a row; nil when no row is kept anywhere.
 	lookup func(w *topology.Wiring) lookup[K, V]
+	// asOf makes, for one task, the function that reads what a row was at a time; nil when the table is not versioned.
+	asOf func(w *topology.Wiring) asOf[K, V]
+	// history is how far back asOf can look.
+	history time.Duration
 	// old is what operators below have asked for.
 	old *oldValues
 }
+
+// asOf reads what a row was at a time, and since when.
+type asOf[K, V any] func(key K, at int64) (row V, timestamp int64, ok bool, err error)
 
 // lookup reads a row with its time.
 type lookup[K, V any] func(key K) (row V, timestamp int64, ok bool, err error)

@@ -19,6 +19,8 @@ type Record[K, V any] struct {
 type Change[V any] struct {
 	New, Old       V
 	HasNew, HasOld bool // false: null, that is no row
+	// Late says that the row of a versioned table has not changed: the change is one of its past.
+	Late bool
 }
 
 // Sink takes the results of an operator: the next operator's entry, or several of them behind one function. An error stops the task (or goes to its

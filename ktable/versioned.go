@@ -1,0 +1,72 @@
+package ktable
+
+import (
+	"github.com/millrace-io/millrace/internal/topology"
+	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/stream"
+)
+
+// FromVersioned is [From] for a table that knows its past: each row is valid from the time of its record on, and what a row was at a time can be looked up as far
+// back as the store's history reaches. What counts is the records' times, not their order in the topic: a record that is older than the row's changes its
+// past alone, and one that is older than the history is dropped and counted.
+//
+// A stream that is joined with the table, or with one that is filtered or mapped from it without a store of its own, finds the row of its record's time.
+// Joins of tables, and tables grouped from it, go by the latest rows: changes of the past are nothing to them, which joins count as drops.
+func FromVersioned[K, V any](b *stream.Builder, topic stream.Topic[K, V], store *statestore.VersionedSpec[K, V], opts ...stream.SourceOption) *Table[K, V] {
+	op, g := topology.Here("ktable.FromVersioned"), b.Graph()
+	source := stream.AddSource(b, op, []stream.Topic[K, V]{topic}, true, opts...)
+	old := &oldValues{}
+	if store == nil {
+		g.Fault(op, "the store is nil")
+		return &Table[K, V]{node: source, old: old}
+	}
+	checkSerdes(g, op, store.StoreName(), store.KeySerde(), store.ValueSerde())
+	name := store.StoreName()
+	n := topology.AddProcessor(g, op, g.NextName("KTABLE-SOURCE-"), []*topology.Node{source}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, V]) topology.Sink[K, V] {
+		v := &versions[K, V]{store: w.Store(name).(statestore.VersionedStore[K, V]), withOld: old.asked, next: next, drop: w.Drop(n)}
+		return v.process
+	})
+	g.AddStore(op, n, store)
+	return &Table[K, V]{node: n, stores: []string{name}, old: old, history: store.History(),
+		lookup: func(w *topology.Wiring) lookup[K, V] { return w.Store(name).(statestore.VersionedStore[K, V]).Get },
+		asOf:   func(w *topology.Wiring) asOf[K, V] { return w.Store(name).(statestore.VersionedStore[K, V]).GetAsOf }}
+}
+
+// versions is a versioned table at work in one task.
+type versions[K, V any] struct {
+	store   statestore.VersionedStore[K, V]
+	withOld bool
+	out     rows[K, V]
+	next    rowSink[K, V]
+	drop    func(topology.DropReason)
+}
+
+func (v *versions[K, V]) process(r *topology.Record[K, V]) (err error) {
+	if r.KeyNull {
+		v.drop(topology.DropNullKey)
+		return nil
+	}
+	c := &v.out.Value
+	c.New, c.HasNew = r.Value, !r.ValueNull
+	if v.withOld {
+		if c.Old, _, c.HasOld, err = v.store.Get(r.Key); err != nil {
+			return err
+		}
+	}
+	validTo := int64(statestore.NotPut)
+	if c.HasNew {
+		validTo, err = v.store.Put(r.Key, r.Value, r.Timestamp)
+	} else {
+		validTo, err = v.store.Delete(r.Key, r.Timestamp)
+	}
+	switch {
+	case err != nil:
+		return err
+	case validTo == statestore.NotPut:
+		v.drop(topology.DropLate)
+		return nil
+	}
+	c.Late = validTo != statestore.StillValid
+	v.out.Key, v.out.Timestamp, v.out.Headers = r.Key, r.Timestamp, r.Headers
+	return v.next(&v.out)
+}
