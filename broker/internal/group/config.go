@@ -18,6 +18,9 @@ type Config struct {
 	// MaxGroupBytes bounds what the members of one group say about themselves, over all their protocols. 16 MiB: a
 	// hundred members with the metadata of ten thousand partitions each.
 	MaxGroupBytes int
+	// MaxBytes bounds the same, and the assignments, over all groups of the Machine: who makes ever more groups is refused
+	// before the memory is gone. 32 MiB: two of the largest groups, or some ten thousand members.
+	MaxBytes int
 	// MaxRecordBytes bounds the record that holds a group with its assignments; below the internal topic's
 	// max.message.bytes of 1 MiB, with room for the batch around it.
 	MaxRecordBytes int
@@ -31,6 +34,7 @@ const (
 	defaultRetention      = 7 * 24 * time.Hour
 	defaultExpiryInterval = 10 * time.Minute
 	defaultGroupBytes     = 16 << 20
+	defaultBytes          = 32 << 20
 	defaultRecordBytes    = 1<<20 - 1<<10
 
 	// newMemberTimeout is the session of a member that does not know its id yet and so cannot send heartbeats.
@@ -58,6 +62,7 @@ func (c Config) withDefaults() Config {
 	setInt(&c.MaxMembers, defaultMaxMembers)
 	setInt(&c.MaxOffsetMetadata, defaultOffsetMetadata)
 	setInt(&c.MaxGroupBytes, defaultGroupBytes)
+	setInt(&c.MaxBytes, defaultBytes)
 	setInt(&c.MaxRecordBytes, defaultRecordBytes)
 	return c
 }

@@ -31,5 +31,5 @@
 // G3 a committed offset changes only by a commit, a deletion or its expiry; G6 every member that waits is answered by
 // the latest of its deadlines.
 //
-// Limits: members per group, bytes of metadata and assignments per group, ids given out and not yet used; see Config.
+// Limits: members per group, bytes of metadata and assignments per group and in all, ids given out and not yet used; see Config.
 package group

@@ -46,6 +46,7 @@ type group struct {
 	order        []*member            // members as they joined; fixes every choice among them
 	static       map[string]*member   // by instance id
 	bytes        int                  // of what the members, and those with a pending id, made us keep
+	accounted    int                  // of bytes, what the Machine's sum has
 	pendingIDs   map[string]time.Time // ids given out and not yet used, and when they expire
 	subscribed   map[string]struct{}  // topics of this generation; nil when unknown
 
@@ -278,7 +279,7 @@ func (mb *member) matches(protocols []Protocol) bool {
 
 // bytes is what the member makes the group keep.
 func (mb *member) bytes() int {
-	return memberBytes + len(mb.id) + len(mb.clientID) + protocolBytes(mb.protocols)
+	return memberBytes + len(mb.id) + len(mb.clientID) + protocolBytes(mb.protocols) + len(mb.assignment)
 }
 
 // What a member, an id and a protocol cost besides their strings, about.

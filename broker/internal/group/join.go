@@ -58,9 +58,9 @@ func (m *Machine) accepts(g *group, r *JoinRequest) bool {
 	}
 	size := g.bytes + memberBytes + len(r.ClientID) + protocolBytes(r.Protocols)
 	if known != nil {
-		size -= known.bytes()
+		size -= known.bytes() - len(known.assignment)
 	}
-	if size > m.cfg.MaxGroupBytes {
+	if size > m.cfg.MaxGroupBytes || m.full(size-g.bytes) {
 		return false
 	}
 	switch g.state {

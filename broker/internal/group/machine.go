@@ -13,6 +13,7 @@ type Machine struct {
 	cfg       Config
 	groups    map[string]*group
 	deadlines deadlines
+	bytes     int                // what the groups keep, as of their last step
 	expiry    time.Time          // next look for expired offsets
 	txns      map[int64]*openTxn // by producer id: transactional offsets whose marker has not come
 	applied   uint64             // numbers the offsets applied, in log order
@@ -51,6 +52,7 @@ func (m *Machine) settle(g *group) {
 	if m.groups[g.id] != g {
 		return // deleted
 	}
+	m.account(g)
 	if g.removable() && !g.written {
 		m.drop(g)
 		return
@@ -58,7 +60,18 @@ func (m *Machine) settle(g *group) {
 	m.wakeAt(g, g.next())
 }
 
+// account brings the machine's sum up to what the group keeps now.
+func (m *Machine) account(g *group) {
+	m.bytes += g.bytes - g.accounted
+	g.accounted = g.bytes
+}
+
+// full says whether there is no room for a group to keep that much more. Who keeps less than before always finds room.
+func (m *Machine) full(more int) bool { return more > 0 && m.bytes+more > m.cfg.MaxBytes }
+
 func (m *Machine) drop(g *group) {
+	m.bytes -= g.accounted
+	g.accounted = 0
 	m.forget(g)
 	delete(m.groups, g.id)
 }
@@ -96,6 +109,7 @@ func (m *Machine) Loaded(now time.Time) {
 		for _, mb := range g.order {
 			m.extend(mb)
 		}
+		m.account(g)
 		m.wakeAt(g, g.next())
 	}
 	m.expiry = now.Add(m.cfg.ExpiryInterval)

@@ -325,8 +325,30 @@ func (s *simulation) endTxn(producer int64, commit bool) {
 	s.model.end(producer, commit)
 }
 
+// checkBytes counts what the groups keep, which the limits go by.
+func (s *simulation) checkBytes() {
+	all := 0
+	for id, g := range s.m.groups {
+		kept := 0
+		for _, mb := range g.order {
+			kept += mb.bytes()
+		}
+		for pending := range g.pendingIDs {
+			kept += perID + len(pending)
+		}
+		if kept != g.bytes {
+			s.t.Fatalf("group %s keeps %d bytes and says %d", id, kept, g.bytes)
+		}
+		all += kept
+	}
+	if all != s.m.bytes {
+		s.t.Fatalf("the groups keep %d bytes, the machine says %d", all, s.m.bytes)
+	}
+}
+
 // check compares a reload with the state, and the offsets with what was committed (G3).
 func (s *simulation) check() {
+	s.checkBytes()
 	s.checkReload(s.t)
 	for g := range simGroups {
 		id := fmt.Sprintf("g%d", g)

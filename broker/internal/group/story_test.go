@@ -66,6 +66,8 @@ func storyConfig(t *testing.T, d *datadriven.TestData) (cfg Config) {
 			cfg.MaxMembers, _ = strconv.Atoi(a.Vals[0])
 		case "max-group-bytes":
 			cfg.MaxGroupBytes, _ = strconv.Atoi(a.Vals[0])
+		case "max-bytes":
+			cfg.MaxBytes, _ = strconv.Atoi(a.Vals[0])
 		case "max-record-bytes":
 			cfg.MaxRecordBytes, _ = strconv.Atoi(a.Vals[0])
 		case "max-metadata":

@@ -75,14 +75,16 @@ func (m *Machine) assign(g *group, assignments []Assignment) {
 	for _, a := range assignments {
 		given[a.MemberID] = a.Data
 	}
-	size := g.recordBytes()
+	size, grown := g.recordBytes(), 0
 	for _, mb := range g.order {
 		size += len(given[mb.id])
+		grown += len(given[mb.id]) - len(mb.assignment)
 	}
-	if size > m.cfg.MaxRecordBytes {
+	if size > m.cfg.MaxRecordBytes || m.full(grown) {
 		m.refuseAssignments(g)
 		return
 	}
+	g.bytes += grown
 	for _, mb := range g.order {
 		mb.assignment = bytes.Clone(given[mb.id])
 	}
@@ -97,7 +99,7 @@ func (m *Machine) assign(g *group, assignments []Assignment) {
 	}
 }
 
-// refuseAssignments tells everybody that the leader's assignments are more than the log takes, and begins anew.
+// refuseAssignments tells everybody that the leader's assignments are more than the log or the memory takes, and begins anew.
 func (m *Machine) refuseAssignments(g *group) {
 	for _, mb := range g.order {
 		if mb.sync != 0 {
