@@ -40,6 +40,9 @@ type conn struct {
 // errBadFrame is what clients do that do not speak the protocol.
 var errBadFrame = errors.New("bad frame")
 
+// errNobodyReads is a shortage that clients make who ask and do not read.
+var errNobodyReads = errors.New("too many answers that were not read yet")
+
 // serve handles requests until the client goes, does something wrong, or the server shuts down.
 func (c *conn) serve(ctx context.Context) {
 	defer c.net.Close()
@@ -281,6 +284,18 @@ func (c *conn) write(r *api.Request, resp kmsg.Response) error {
 	b = resp.AppendTo(b)
 	*buf = b
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	return c.writeCounted(b)
+}
+
+// writeCounted sends an answer, unless those that nobody reads have used up the memory for answers.
+func (c *conn) writeCounted(b []byte) error {
+	if more := int64(len(b) - freeAnswer); more > 0 {
+		taken := c.server.replies.TakeUpTo(more)
+		defer c.server.replies.Give(taken)
+		if taken < more {
+			return fmt.Errorf("%w: an answer of %d bytes", errNobodyReads, len(b))
+		}
+	}
 	c.writeWithin(len(b))
 	_, err := c.net.Write(b)
 	return err

@@ -4,7 +4,9 @@ import "time"
 
 // What a connection may cost. A connection holds one goroutine, readBuffer bytes, and while it has a request in process the bytes of that request and
 // of its answer. All together: idle connections 16,384 (max.connections) × (1 KiB + 8 KiB of stack) = 150 MiB, first chunks of requests 16,384 × 64 KiB =
-// 1 GiB, as much for what decoding makes of small requests, larger requests with what decoding makes of them 512 MiB, answers 512 MiB and a batch (max.message.bytes, 1 MiB) for each connection that fetches.
+// 1 GiB, as much for what decoding makes of small requests, larger requests with what decoding makes of them 512 MiB, fetch answers 512 MiB and a batch
+// (max.message.bytes, 1 MiB) for each connection that fetches, other answers 256 MiB and 64 KiB for each connection. Consumer groups keep at most 32 MiB
+// for each partition of __consumer_offsets (group.Config.MaxBytes), 1.6 GiB for 50.
 const (
 	// readBuffer holds small requests; larger ones are read straight into their own buffer.
 	readBuffer = 1 << 10
@@ -23,6 +25,13 @@ const (
 
 	// answerMemory bounds the records of all fetch answers that are on their way at one time. When it is used up, answers get small: one batch each.
 	answerMemory = 512 << 20
+
+	// freeAnswer is what an answer other than a fetch's may take without being counted in replyMemory.
+	freeAnswer = 64 << 10
+
+	// replyMemory bounds the bytes beyond freeAnswer of all such answers that clients have not read yet. An answer that finds no room is not sent and
+	// its connection closed: that happens only when hundreds of clients ask for much and read nothing.
+	replyMemory = 256 << 20
 
 	// keepBuffer is the largest buffer that goes back to the pool; larger ones are left to the collector.
 	keepBuffer = 4 << 20

@@ -35,6 +35,7 @@ type Server struct {
 	cancel context.CancelFunc
 
 	requests   *budget.Budget // memory of all requests
+	replies    *budget.Budget // memory of all answers but fetches
 	panics     atomic.Int64
 	complaints complaints
 
@@ -64,7 +65,7 @@ func (s *Server) open() error {
 		return err
 	}
 	s.cfg, s.log = cfg, cfg.Logger
-	s.requests = budget.New(requestMemory)
+	s.requests, s.replies = budget.New(requestMemory), budget.New(replyMemory)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.stopped = make(chan struct{})
 	s.listeners, s.conns, s.perIP = map[net.Listener]struct{}{}, map[*conn]struct{}{}, map[string]int{}
