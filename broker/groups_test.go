@@ -344,7 +344,7 @@ func TestConsumedOffsetsMoveWithTheTransaction(t *testing.T) {
 	var copied int
 	for round := 0; copied < records; round++ {
 		session, err := kgo.NewGroupTransactSession(append(b.Opts(),
-			kgo.ConsumerGroup("g"), kgo.ConsumeTopics("in"), kgo.TransactionalID("copy"), kgo.RequireStableFetchOffsets(),
+			kgo.ConsumerGroup("g"), kgo.ConsumeTopics("in"), kgo.TransactionalID("copy"),
 			kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.HeartbeatInterval(20*time.Millisecond))...)
 		if err != nil {
 			t.Fatal(err)

@@ -82,9 +82,7 @@ type Producer struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // the senders and refreshes
 
-	names    map[string]*Topic // owned by the caller's goroutine
-	parts    int               // partitions that have been appended to; owned by the caller's goroutine
-	lastMade *partition        // cache of Append's last partition; owned by the caller's goroutine
+	names map[string]*Topic // owned by the caller's goroutine
 
 	mu        sync.Mutex
 	cond      *sync.Cond          // signals every change below

@@ -105,10 +105,3 @@ func topicInfo(name string, rt *kmsg.MetadataResponseTopic) (TopicInfo, error) {
 	}
 	return info, nil
 }
-
-// forget drops a topic, so that the next Get asks.
-func (t *Topics) forget(name string) {
-	t.mu.Lock()
-	delete(t.topics, name)
-	t.mu.Unlock()
-}

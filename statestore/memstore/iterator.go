@@ -6,7 +6,6 @@ import "bytes"
 type iterator struct {
 	lo, hi  []byte // the caller's bounds, copied; nil is open
 	reverse bool
-	begun   bool
 	leaf    *page
 	at      int
 	stack   []step // from the root to the leaf's parent
