@@ -101,11 +101,7 @@ func aggregate[K, V, A any](op topology.Op, prefix string, grouped *stream.Group
 	ok := checkKeyValue(g, op, store)
 	old := &oldValues{}
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, A]) topology.Sink[K, V] {
-		s := w.Store(store.StoreName()).(statestore.KeyValueStore[K, A])
-		a := &aggregation[K, V, A]{store: s, agg: agg, ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n),
-			forward: keyValueForwarder(w, n, s, old, next)}
-		a.at, a.id = w.At(n)
-		return a.process
+		return newAggregation(w, n, store.StoreName(), agg, old, next).process
 	})
 	t := &Table[K, A]{node: n, old: old, lookup: keyValueLookup[K, A]("")}
 	if ok {
@@ -126,6 +122,14 @@ type aggregation[K, V, A any] struct {
 	drop    func(topology.DropReason)
 	at      *int32
 	id      int32
+}
+
+func newAggregation[K, V, A any](w *topology.Wiring, n *topology.Node, store string, agg aggregator[K, V, A], old *oldValues, next rowSink[K, A]) *aggregation[K, V, A] {
+	s := w.Store(store).(statestore.KeyValueStore[K, A])
+	a := &aggregation[K, V, A]{store: s, agg: agg, ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n),
+		forward: keyValueForwarder(w, n, s, old, next)}
+	a.at, a.id = w.At(n)
+	return a
 }
 
 func (a *aggregation[K, V, A]) process(r *topology.Record[K, V]) error {

@@ -35,3 +35,6 @@ func GroupByKey[K, V any](s *Stream[K, V], via ...Topic[K, V]) *Grouped[K, V] {
 func (g *Grouped[K, V]) Input(op topology.Op) topology.Edge[K, V] {
 	return Partitioned(op, g.in, g.via)
 }
+
+// Graph is internal.
+func (g *Grouped[K, V]) Graph() *topology.Graph { return g.in.Node.Graph() }

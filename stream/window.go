@@ -91,3 +91,6 @@ func (g *GroupedWindows[K, V]) Windows() Windows { return g.windows }
 
 // Input is internal: it returns the edge to aggregate over, partitioned by key.
 func (g *GroupedWindows[K, V]) Input(op topology.Op) topology.Edge[K, V] { return g.grouped.Input(op) }
+
+// CheckWindows is internal: it reports windows that cannot be.
+func CheckWindows(op topology.Op, g *topology.Graph, windows Windows) { windows.check(op, g) }
