@@ -56,6 +56,7 @@ type caseOp struct {
 	Emit                 string
 	Kind                 string
 	Partitions           int
+	Inputs               []cogroupInput
 	Branches             []json.RawMessage
 	Default              string
 	Until                string

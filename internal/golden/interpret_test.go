@@ -130,6 +130,9 @@ func (in *interpreter) op(op *caseOp) any {
 		in.stream(op.Of).peek(parseExpr(*op.Value), true)
 		return nil
 	}
+	if op.Op == "cogroup" {
+		return &cg{in: in, inputs: op.Inputs}
+	}
 	switch of := in.nodes[op.Of].(type) {
 	case streamer:
 		return in.streamOp(of, op)
@@ -191,8 +194,6 @@ func (in *interpreter) streamOp(s streamer, op *caseOp) any {
 			return s.joinStream(in, in.stream(op.With), op)
 		case !ok:
 			skip("%s with what is no table", op.Op)
-		case op.Grace != nil:
-			skip("stream-table join with grace")
 		}
 		return s.join(t, op, op.Op == "leftJoin")
 	case "outerJoin":

@@ -206,17 +206,25 @@ func (g *gr[K]) windowed(w *caseWindow, emit emission) rowGrouper {
 	if !ok {
 		skip("windows over windowed keys")
 	}
+	if w.Type == "session" {
+		return &se{g: of, windows: stream.Sessions(ms(w.Gap)).Grace(ms(w.Grace)), emit: emit}
+	}
+	out := windowsOf(of, w)
+	out.emit = emit
+	return out
+}
+
+// windowsOf are the windows of a case, but for sessions.
+func windowsOf(g *gr[text], w *caseWindow) *wi {
 	switch w.Type {
 	case "tumbling":
-		return &wi{g: of, windows: stream.Tumbling(ms(w.Size)).Grace(ms(w.Grace)), size: ms(w.Size), emit: emit}
+		return &wi{g: g, windows: stream.Tumbling(ms(w.Size)).Grace(ms(w.Grace)), size: ms(w.Size)}
 	case "hopping":
-		return &wi{g: of, windows: stream.Hopping(ms(w.Size), ms(w.Advance)).Grace(ms(w.Grace)), size: ms(w.Size), emit: emit}
+		return &wi{g: g, windows: stream.Hopping(ms(w.Size), ms(w.Advance)).Grace(ms(w.Grace)), size: ms(w.Size)}
 	case "sliding":
-		return &wi{g: of, windows: stream.Sliding(ms(w.Diff)).Grace(ms(w.Grace)), size: ms(w.Diff), emit: emit}
+		return &wi{g: g, windows: stream.Sliding(ms(w.Diff)).Grace(ms(w.Grace)), size: ms(w.Diff)}
 	case "unlimited":
-		return &wi{g: of, windows: stream.Unlimited(time.UnixMilli(w.Start)), size: math.MaxInt64, emit: emit}
-	case "session":
-		return &se{g: of, windows: stream.Sessions(ms(w.Gap)).Grace(ms(w.Grace)), emit: emit}
+		return &wi{g: g, windows: stream.Unlimited(time.UnixMilli(w.Start)), size: math.MaxInt64}
 	}
 	skip("%s windows", w.Type)
 	return nil
