@@ -210,6 +210,9 @@ func (s *st[K]) join(t tabler, op *caseOp, left bool) streamer {
 
 func joinTable[K, V any](s *st[K], t *tb[K, V], op *caseOp, name string, left bool) streamer {
 	f := parseCombiner(op.Joiner)
+	if op.Grace != nil {
+		return joinLate(s, t, op, name, left)
+	}
 	if left {
 		return s.with(ktable.LeftJoinStreamCtx(s.s, t.t, func(_ context.Context, k K, v text, row V, found bool) (text, error) {
 			right := text{}
