@@ -1,0 +1,81 @@
+package stream_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/runtime/runtimetest"
+	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/stream/serde"
+)
+
+func ExampleLeftJoin() {
+	ads := stream.NewTopic("ads", serde.String, serde.String)
+	clicks := stream.NewTopic("clicks", serde.String, serde.String)
+	out := stream.NewTopic("out", serde.String, serde.String)
+	b := stream.NewBuilder()
+	seen := stream.LeftJoin(stream.From(b, ads), stream.From(b, clicks), func(ad, by string, clicked bool) string {
+		if !clicked {
+			return ad + " was ignored"
+		}
+		return ad + " was clicked by " + by
+	}, stream.Within(time.Minute).Before(0), stream.NewJoinState("seen", serde.String, serde.String, serde.String))
+	stream.To(seen, out)
+
+	topology, err := b.Build()
+	if err != nil {
+		panic(err)
+	}
+	d, err := runtimetest.New(topology, runtimetest.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer d.Close()
+	at := func(minutes int64) int64 { return minutes * 60_000 }
+	for _, err := range []error{
+		runtimetest.Pipe(d, ads, "1", "shoes", at(0)),
+		runtimetest.Pipe(d, clicks, "1", "Ann", at(1)),
+		runtimetest.Pipe(d, ads, "2", "hats", at(2)),
+		runtimetest.Pipe(d, ads, "3", "socks", at(4)), // a minute after the hats, and more
+	} {
+		if err != nil {
+			panic(err)
+		}
+	}
+	for _, r := range runtimetest.Output(d, out) {
+		fmt.Println(r.Value)
+	}
+	// Output:
+	// shoes was clicked by Ann
+	// hats was ignored
+}
+
+func TestWrongJoinsAreFaults(t *testing.T) {
+	b := stream.NewBuilder()
+	in := stream.From(b, stream.NewTopic("in", serde.String, serde.String))
+	other := stream.From(b, stream.NewTopic("other", serde.String, serde.String))
+	f := func(l, r string) string { return l + r }
+	state := func(name string) stream.JoinState[string, string, string] {
+		return stream.NewJoinState(name, serde.String, serde.String, serde.String)
+	}
+	stream.Join(in, other, f, stream.Within(time.Second).Before(-2*time.Second), state("a"))
+	stream.Join(in, other, f, stream.Within(time.Second).Grace(-1), state("b"))
+	stream.Join(in, other, (func(l, r string) string)(nil), stream.Within(time.Second), state("c"))
+	stream.Join(in, other, f, stream.Within(time.Second), state("c"))
+	stream.Join(in, other, f, stream.Within(time.Second), state("d").OneStore())
+	stream.Join(in, other, f, stream.Within(time.Second), stream.JoinState[string, string, string]{})
+	_, err := b.Build()
+	if err == nil {
+		t.Fatal("it was built")
+	}
+	for _, want := range []string{
+		"join_test.go:", "ends before it begins", "a grace of -1ns", "the function is nil", `store "c-this-join-store" is already used`,
+		`one store will not do for join "d"`, "needs a name for its state", `"" lacks a serde`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no fault %q in\n%v", want, err)
+		}
+	}
+}
