@@ -16,6 +16,12 @@
 // record of the key begins again. Functions over rows are not called for rows that are gone. Records with a null key are dropped and counted; records
 // with a null value too, except in windowed aggregations, whose functions see them as described in package stream.
 //
+// # Joins
+//
+// Tables of equal keys and partition counts join by key ([Join], [LeftJoin], [OuterJoin]). Tables of which one refers to the keys of the other join by foreign key
+// ([JoinForeign]), however they are partitioned. A stream finds the rows of a table as they are when its record comes ([JoinStream]) or, in a table that knows
+// its past ([FromVersioned]), as they were at the record's time; it can wait for changes that come late ([JoinStreamLate]).
+//
 // # Times
 //
 // A result has the highest time of the records that made it; a join's result has the time of the stream's record. Windows take a record as long as their end is

@@ -1,5 +1,6 @@
 // Package stream is the typed language of record streams: topics are read with [From], records pass through operators such as [Filter], [Map] and
-// [FlatMapValues], and leave with [To]. Package ktable continues where a stream becomes a table: aggregations, joins, windows.
+// [FlatMapValues], and leave with [To]. Streams are joined with each other by key and time with
+// [Join] and its kin. Package ktable continues where a stream becomes a table: aggregations, joins with tables, windows.
 //
 //	lines := stream.NewTopic("lines", serde.String, serde.String)
 //	loud := stream.NewTopic("loud", serde.String, serde.String)
