@@ -109,7 +109,7 @@ func CogroupWindows[K, A any](windows stream.Windows, init func() A, store *stat
 	for _, in := range inputs {
 		nodes = append(nodes, in.windows(op, c, store, windows))
 	}
-	t := &Table[stream.Windowed[K], A]{node: mergeInputs[stream.Windowed[K], A](g, op, nodes), old: c.old, lookup: windowLookup[K, A]("")}
+	t := &Table[stream.Windowed[K], A]{node: mergeInputs[stream.Windowed[K], A](g, op, nodes), old: c.old, closes: closesOf(windows), lookup: windowLookup[K, A]("")}
 	if store != nil {
 		share(g, op, nodes, store)
 		t.stores, t.lookup = []string{store.StoreName()}, windowLookup[K, A](store.StoreName())
@@ -143,7 +143,7 @@ func cogroupSessions[K, A any](op topology.Op, windows stream.SessionWindows, in
 	for _, in := range inputs {
 		nodes = append(nodes, in.sessions(op, c, store, windows, merge))
 	}
-	t := &Table[stream.Windowed[K], A]{node: mergeInputs[stream.Windowed[K], A](g, op, nodes), old: c.old, lookup: sessionLookup[K, A]("")}
+	t := &Table[stream.Windowed[K], A]{node: mergeInputs[stream.Windowed[K], A](g, op, nodes), old: c.old, closes: sessionCloses(windows), lookup: sessionLookup[K, A]("")}
 	if store != nil {
 		share(g, op, nodes, store)
 		t.stores, t.lookup = []string{store.StoreName()}, sessionLookup[K, A](store.StoreName())

@@ -43,7 +43,7 @@ func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d deriva
 		dv.forward = keyValueForwarder(w, n, dv.store, old, next)
 		return dv.keep
 	})
-	out := &Table[K, W]{node: n, old: old}
+	out := &Table[K, W]{node: n, old: old, closes: t.closes}
 	if kept {
 		g.AddStore(op, n, store[0])
 		out.stores, out.lookup = []string{store[0].StoreName()}, keyValueLookup[K, W](store[0].StoreName())

@@ -107,7 +107,7 @@ func joinTables[K, V, W, R any](op topology.Op, left *Table[K, V], right *Table[
 		f := keyValueForwarder(w, n, s, old, next)
 		return func(r *rows[K, R]) error { return keepResult(s, f, r) }
 	})
-	out := &Table[K, R]{node: n, old: old}
+	out := &Table[K, R]{node: n, old: old, closes: latestClose(left.closes, right.closes)}
 	if right.graph() != g {
 		return out // the fault is recorded
 	}

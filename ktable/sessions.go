@@ -88,12 +88,13 @@ func aggregateSessions[K, V, A any](op topology.Op, prefix string, grouped *stre
 		}
 		return a.process
 	})
-	return sessionTable(g, op, n, store, old)
+	return sessionTable(g, op, n, store, old, windows)
 }
 
 // sessionTable is the table behind the node that owns a session store.
-func sessionTable[K, A any](g *topology.Graph, op topology.Op, n *topology.Node, store *statestore.SessionSpec[K, A], old *oldValues) *Table[stream.Windowed[K], A] {
-	t := &Table[stream.Windowed[K], A]{node: n, old: old, lookup: sessionLookup[K, A]("")}
+func sessionTable[K, A any](g *topology.Graph, op topology.Op, n *topology.Node, store *statestore.SessionSpec[K, A], old *oldValues,
+	windows stream.SessionWindows) *Table[stream.Windowed[K], A] {
+	t := &Table[stream.Windowed[K], A]{node: n, old: old, closes: sessionCloses(windows), lookup: sessionLookup[K, A]("")}
 	if store != nil {
 		g.AddStore(op, n, store)
 		g.Copartition(op, n)

@@ -23,6 +23,8 @@ type Table[K, V any] struct {
 	history time.Duration
 	// old is what operators below have asked for.
 	old *oldValues
+	// closes says when the windows in the keys close; nil when the keys have none.
+	closes *closes
 }
 
 // asOf reads what a row was at a time, and since when.

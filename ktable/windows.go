@@ -65,7 +65,7 @@ func aggregateWindows[K, V, A any](op topology.Op, prefix string, grouped *strea
 		}
 		return a.processor(windows)
 	})
-	t := &Table[stream.Windowed[K], A]{node: n, old: old, lookup: windowLookup[K, A]("")}
+	t := &Table[stream.Windowed[K], A]{node: n, old: old, closes: closesOf(windows), lookup: windowLookup[K, A]("")}
 	if store != nil {
 		g.AddStore(op, n, store)
 		g.Copartition(op, n)
