@@ -60,6 +60,9 @@ type caseOp struct {
 	Branches             []json.RawMessage
 	Default              string
 	Until                string
+	Limit                int64
+	MaxRecords           *int
+	WhenFull             string
 }
 
 type caseWindow struct {

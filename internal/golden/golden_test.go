@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"path/filepath"
@@ -105,6 +106,7 @@ func play(t *testing.T, c *goldenCase, m mode) (reason string) {
 		return reason
 	}
 	topology, err := in.b.Build()
+	err = errors.Join(err, in.refused)
 	if c.Expect.Error != nil && c.Expect.Error.Step == nil {
 		if err == nil {
 			t.Errorf("built, but %s is to be refused", show(c.Expect.Error))
@@ -125,9 +127,7 @@ func play(t *testing.T, c *goldenCase, m mode) (reason string) {
 	// An interval between emissions begins anew with a restart, in the library too.
 	if in.steps(t, d, m.restart && !in.unlogged() && c.Config.EmitIntervalMs == 0) {
 		in.end(t, d)
-		if !differences[c.Name].changelog {
-			in.internal(t, d)
-		}
+		in.internal(t, d)
 	}
 	return ""
 }

@@ -12,12 +12,13 @@ import (
 
 // interpreter builds the topology of a case over the public API.
 type interpreter struct {
-	c      *goldenCase
-	b      *stream.Builder
-	nodes  map[string]any // streamer, tabler, grouper or rowGrouper
-	sinks  map[string]func(d *runtimetest.Driver) []outRecord
-	stores map[string]storeReader
-	made   map[string]bool // the repartition topics that we make under the library's names
+	c       *goldenCase
+	b       *stream.Builder
+	nodes   map[string]any // streamer, tabler, grouper or rowGrouper
+	sinks   map[string]func(d *runtimetest.Driver) []outRecord
+	stores  map[string]storeReader
+	refused error           // what the compiler refuses
+	made    map[string]bool // the repartition topics that we make under the library's names
 }
 
 // storeReader reads a store of a case.
@@ -47,6 +48,7 @@ type streamer interface {
 
 // tabler is a table of a case.
 type tabler interface {
+	suppress(in *interpreter, op *caseOp) tabler
 	filter(in *interpreter, op *caseOp, want bool) tabler
 	mapValues(in *interpreter, op *caseOp) tabler
 	toStream() streamer
@@ -217,6 +219,8 @@ func (in *interpreter) tableOp(t tabler, op *caseOp) any {
 		return s
 	case "groupBy":
 		return t.groupBy(op)
+	case "suppress":
+		return t.suppress(in, op)
 	case "join", "leftJoin", "outerJoin":
 		if op.ForeignKey != "" {
 			return t.joinForeign(in, in.nodes[op.With].(tabler), op)

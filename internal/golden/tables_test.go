@@ -47,7 +47,7 @@ func (in *interpreter) lookedUp(id string) bool {
 			if op.With == id || op.Of == id {
 				return true
 			}
-		case "groupBy":
+		case "groupBy", "suppress":
 			if op.Of == id {
 				return true
 			}
