@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -459,5 +460,60 @@ func stepVersioned(t testing.TB, r *rand.Rand, s verStore, m *verModel) {
 	}
 	if s.ObservedTime() != m.observed {
 		t.Fatalf("the store's time is %d, want %d", s.ObservedTime(), m.observed)
+	}
+}
+
+// testOrderAcrossRestart puts many slots and records, with few times between them, and takes them out after a restart.
+func testOrderAcrossRestart(t *testing.T, e statestore.Engine) {
+	r := seed(t)
+	unmatched := statestore.Unmatched("unmatched", serde.String, serde.String, serde.Int64)
+	up := partition(t, e, "unmatched", 0)
+	u := openStore[unmatchedStore](t, unmatched, statestore.Backend{Partition: up})
+	check(t, u.AddLeft("only", 1000, "v"))
+	commit(t, e, u)
+	u = openStore[unmatchedStore](t, unmatched, statestore.Backend{Partition: up})
+	if have := entries(t, u.Oldest()); len(have) != 1 || have[0].Key != "only" {
+		t.Errorf("the only record after a restart: %v", have)
+	}
+	gp := partition(t, e, "grace", 0)
+	for i := range 3 { // arrival orders what has equal key and time
+		g := openStore[graceStore](t, statestore.GraceBuffer("grace", serde.String, serde.String), statestore.Backend{Partition: gp})
+		check(t, g.Add("k", fmt.Sprint(i), &statestore.RecordContext{Timestamp: 5}))
+		commit(t, e, g)
+		if i == 2 {
+			var have []string
+			for _, e := range popAll(t, g) {
+				have = append(have, e.Value)
+			}
+			if !slices.Equal(have, []string{"0", "1", "2"}) {
+				t.Errorf("popped %q, want the order of arrival", have)
+			}
+		}
+	}
+	spec := statestore.Buffer("buffer", serde.String, serde.String)
+	p := partition(t, e, "buffer", 0)
+	open := func() bufStore { return openStore[bufStore](t, spec, statestore.Backend{Partition: p}) }
+	s, m := open(), &bufModel{map[string]bufEntry{}}
+	for range 500 {
+		key := randomKey(r) + randomKey(r)
+		if _, known := m.slots[key]; known {
+			continue
+		}
+		from := statestore.RecordContext{Topic: "t"}
+		at := r.Int64N(60)
+		check(t, s.Put(at, key, statestore.Buffered[string]{New: key, HasNew: true}, &from))
+		m.slots[key] = bufEntry{Time: at, Key: key, Change: statestore.Buffered[string]{New: key, HasNew: true}, Context: from}
+	}
+	for i, want := range m.inOrder() {
+		if i%100 == 50 {
+			commit(t, e, s)
+			s = open()
+		}
+		if have, ok, err := s.Pop(0); !ok || err != nil || !reflect.DeepEqual(have, want) {
+			t.Fatalf("slot %d is %+v, %v, %v, want %+v", i, have, ok, err, want)
+		}
+	}
+	if s.Len() != 0 || s.Bytes() != 0 {
+		t.Errorf("the empty buffer has %d slots of %d bytes", s.Len(), s.Bytes())
 	}
 }

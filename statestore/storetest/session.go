@@ -167,6 +167,9 @@ func testSessionEdges(t *testing.T, e statestore.Engine) {
 	if stored, err := s.Put("k", 5, math.MaxInt64, 1, 0); !stored || err != nil {
 		t.Errorf("a session to the end of time: %v, %v", stored, err)
 	}
+	if n := len(entries(t, s.Fetch("k"))); n != 1 {
+		t.Errorf("%d sessions of the key at the end of time, want one", n)
+	}
 	if n := len(entries(t, s.All())); n != 1 {
 		t.Errorf("%d sessions at the end of time, want one", n)
 	}

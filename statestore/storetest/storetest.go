@@ -49,6 +49,7 @@ func Run(t *testing.T, open func(t testing.TB) statestore.Engine) {
 		{"UnmatchedEqualsModel", testUnmatchedLife},
 		{"GraceBufferEqualsModel", testGraceLife},
 		{"BufferEqualsModel", testBufferLife},
+		{"BuffersKeepOrderOverRestart", testOrderAcrossRestart},
 		{"VersionedEqualsModel", testVersionedLife},
 	} {
 		t.Run(test.name, func(t *testing.T) {
