@@ -278,15 +278,3 @@ func (a *App) storePartitions(store string) ([]statestore.Partition, error) {
 	}
 	return parts, nil
 }
-
-// crash ends the workers at once, without a commit and without leaving the group: what the death of a process does.
-func (a *App) crash() {
-	a.fatal(errCrashed)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.kill != nil {
-		a.kill()
-	}
-}
-
-var errCrashed = errors.New("runtime: crashed on purpose")

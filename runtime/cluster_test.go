@@ -188,7 +188,12 @@ func (i *instance) end(t *testing.T) {
 // crash makes the instance end as if its process were killed: no commit, no good-bye.
 func (i *instance) crash() {
 	i.kill.now()
-	i.app.crash()
+	i.app.fatal(errors.New("crashed on purpose"))
+	i.app.mu.Lock()
+	if kill := i.app.kill; kill != nil {
+		kill()
+	}
+	i.app.mu.Unlock()
 	i.stop() // ends a start that still waits for the broker
 	<-i.done
 }

@@ -39,6 +39,7 @@ type task struct {
 	topo      *topology.Task
 	env       *env
 	dirty     bool              // something happened since the last commit; the prepare goroutine's before done
+	room      int               // records that this slice of work may still take or pass over
 	processed int64             // records since the last commit
 	drops     map[dropKey]int64 // since the last commit
 	waiting   time.Time         // since when records wait for an empty partition, zero when they do not
@@ -145,30 +146,24 @@ func (t *task) drop() {
 	t.stores = nil
 }
 
-// process takes up to limit records through the operators, those of the smallest timestamp first. Called with the worker's mu held.
-func (t *task) process(limit int, now time.Time) (took int, err error) {
-	for took < limit {
+// process takes up to limit records through the operators, those of the smallest timestamp first, and reports whether there were any. Called with the worker's mu held.
+func (t *task) process(limit int, now time.Time) (busy bool, err error) {
+	for t.room = limit; t.room > 0 && !t.w.wanted; t.room-- {
 		in, err := t.choose(now)
 		if err != nil {
-			return took, err
+			return true, err
 		}
 		if in == nil {
 			break
 		}
 		if err := t.topo.Process(in.source, &in.raw, in.timestamp); err != nil {
-			return took, err
+			return true, err
 		}
-		in.has = false
-		took++
-		if t.w.wanted {
-			break
-		}
-	}
-	if took > 0 {
-		t.processed += int64(took)
+		in.has, in.time = false, max(in.time, in.timestamp)
+		t.processed++
 		t.dirty = true
 	}
-	return took, nil
+	return t.room < limit, nil
 }
 
 // choose returns the input whose next record comes first, nil when there is none to be processed now.
@@ -190,6 +185,9 @@ func (t *task) choose(now time.Time) (first *input, err error) {
 		if !in.has {
 			if err := t.fill(in); err != nil {
 				return nil, err
+			}
+			if t.room == 0 {
+				return nil, nil // passed over as many as a slice may: the next record is not known yet
 			}
 			if !in.has {
 				empty = true
@@ -236,9 +234,9 @@ func (t *task) wakeAt() (at time.Time) {
 	return at
 }
 
-// fill takes the input's next record, passing over those without a usable timestamp.
+// fill takes the input's next record, passing over those without a usable timestamp as long as there is room.
 func (t *task) fill(in *input) error {
-	for {
+	for t.room > 0 {
 		ok, err := in.cursor.Next(&in.rec)
 		if err != nil {
 			return err
@@ -263,12 +261,13 @@ func (t *task) fill(in *input) error {
 		}
 		if drop {
 			t.dirty = true
+			t.room--
 			continue
 		}
-		in.time = max(in.time, ts)
 		in.timestamp, in.has = ts, true
 		return nil
 	}
+	return nil
 }
 
 // passedOver makes the offsets behind markers and aborted records worth a commit, so that a group that has read everything shows no lag.

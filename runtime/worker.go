@@ -50,6 +50,7 @@ type worker struct {
 	order     []*task                   // tasks in order of id; guarded by mu
 	turn      int                       // the task that begins the next slice; guarded by mu
 	granted   bool                      // the group has given its word; guarded by mu
+	ended     bool                      // no task begins any more, whatever the group says; guarded by mu
 	suspended time.Time                 // the group threw this worker out, the tasks wait for a grant; zero otherwise; guarded by mu
 	grant     assign.Grant              // guarded by mu
 	commits   int64                     // guarded by mu
@@ -193,11 +194,11 @@ func (w *worker) work() (busy bool, wait time.Duration, err error) {
 		if !t.running() {
 			continue
 		}
-		took, err := t.process(w.app.cfg.MaxPollRecords, now)
+		some, err := t.process(w.app.cfg.MaxPollRecords, now)
 		if err != nil {
 			return false, 0, err
 		}
-		busy = busy || took > 0
+		busy = busy || some
 		if err := t.punctuate(now); err != nil {
 			return false, 0, err
 		}
@@ -329,6 +330,9 @@ func (w *worker) dropAll() {
 
 // startTasks begins to prepare granted tasks that are not there yet. Called with mu held.
 func (w *worker) startTasks() {
+	if w.ended {
+		return
+	}
 	for _, id := range w.grant.Tasks {
 		if w.tasks[id] == nil {
 			t := newTask(w, id, w.grant)
@@ -446,6 +450,7 @@ func (w *worker) hopeless() error {
 // leave ends the worker cleanly: a last commit, then out of the group.
 func (w *worker) leave() error {
 	w.mu.Lock()
+	w.ended = true
 	var err error
 	if w.dirty() {
 		if err = w.commit(); err != nil {
@@ -482,6 +487,7 @@ const leaveTimeout = time.Second
 // close releases what is left. Called once, after run has returned.
 func (w *worker) close() {
 	w.mu.Lock()
+	w.ended = true // a callback of the group may wait for mu, and its tasks would outlive the engines
 	w.dropAll()
 	for _, b := range w.batches {
 		if err := b.Close(); err != nil {
