@@ -376,8 +376,9 @@ func (f *Fetcher) moveLeaders(info TopicInfo) (all bool) {
 			continue
 		}
 		if _, ok := f.brokers[c.leader]; !ok {
-			f.brokers[c.leader] = struct{}{}
-			f.wg.Go(func() { f.fetchLoop(c.leader) })
+			broker := c.leader // the cursor may have another one when the goroutine begins
+			f.brokers[broker] = struct{}{}
+			f.wg.Go(func() { f.fetchLoop(broker) })
 		}
 	}
 	return all

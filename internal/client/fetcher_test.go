@@ -243,3 +243,24 @@ func TestErrorsReadAsSentences(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Each broker that leads a partition has its own goroutine, however quickly leaders change.
+func TestLeadersMayMoveBeforeTheirFetchBegins(t *testing.T) {
+	w := newWorld(t, 1)
+	p, topic := w.producer(nil, ProducerConfig{Features: Features{Transactions2: true}})
+	w.append(p, topic, 0, 0, 5)
+	w.must(p.Flush(w.ctx))
+	cl := w.client(nil, Features{Transactions2: true})
+	topics := NewTopics(cl)
+	info, err := topics.Get(w.ctx, w.topic)
+	w.must(err)
+	f := NewFetcher(cl, topics, FetchConfig{})
+	defer f.Close()
+	c := f.Add(TopicPartition{w.topic, 0}, 0)
+	f.mu.Lock()
+	for _, leader := range []int32{info.Leaders[0], info.Leaders[0] + 1, info.Leaders[0]} {
+		f.moveLeaders(TopicInfo{Name: info.Name, ID: info.ID, Leaders: []int32{leader}})
+	}
+	f.mu.Unlock()
+	w.drain(f, c, 5)
+}
