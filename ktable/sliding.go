@@ -34,12 +34,12 @@ type neighbours[K, A any] struct {
 }
 
 func (a *slidingAggregation[K, V, A]) process(r *topology.Record[K, V]) error {
-	closed, ok := a.take(r)
-	if !ok {
+	if r.ValueNull && !r.KeyNull { // what is dropped does not move the time
+		a.drop(topology.DropNullValue)
 		return nil
 	}
-	if r.ValueNull {
-		a.drop(topology.DropNullValue)
+	closed, ok := a.take(r)
+	if !ok {
 		return nil
 	}
 	// Not even the right window of a record at this time would be open.

@@ -65,7 +65,7 @@ func TestBuildReturnsEveryFaultWithItsLine(t *testing.T) {
 	windows := stream.Tumbling(time.Hour).Grace(time.Hour)
 	revenue := statestore.Window("revenue", serde.String, serde.Int64).Retain(time.Hour)
 	ktable.CountWindows(stream.WindowBy(stream.GroupByKey(in), windows), revenue)
-	expect(line()-1, `ktable.CountWindows: store "revenue" retains 1h0m0s, less than window + grace (2h0m0s)`)
+	expect(line()-1, `ktable.CountWindows: store "revenue" retains 1h0m0s, less than its windows and their grace need (2h0m0s)`)
 
 	stream.WindowBy(stream.GroupByKey(in), stream.Tumbling(0))
 	expect(line()-1, `stream.WindowBy: a window of 0s: the size must be 1ms or more`)
