@@ -197,13 +197,16 @@ func (m *Manager) clean() {
 // minCleanerPause keeps a cleaner without a back-off from looking at all logs all the time.
 const minCleanerPause = 100 * time.Millisecond
 
+// uncleanablePause is for how long a log that could not be cleaned is left alone: it may be the dirtiest for good, and the others have their turn meanwhile.
+const uncleanablePause = time.Minute
+
 // cleanOne cleans the dirtiest log that is due and reports whether there was one.
 func (m *Manager) cleanOne() bool {
 	now := m.cfg.Now()
 	var dirtiest *Partition
 	worst := -1.0
 	for _, p := range m.usable() {
-		if !p.Config().CleanupCompact {
+		if !p.Config().CleanupCompact || now.Before(p.uncleanable) {
 			continue
 		}
 		if ratio, due := p.log.DirtyRatio(p.Offsets().LastStable, now); due && ratio > worst {
@@ -220,6 +223,7 @@ func (m *Manager) cleanLog(p *Partition, o commitlog.CleanOptions) bool {
 	stats, err := p.log.Clean(o)
 	if err != nil {
 		if !errors.Is(err, commitlog.ErrCleanAborted) {
+			p.uncleanable = o.Now.Add(uncleanablePause)
 			m.complain(p, "a log cannot be cleaned", err)
 		}
 		return false

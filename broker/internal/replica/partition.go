@@ -28,6 +28,8 @@ type Partition struct {
 	failed atomic.Pointer[error]
 	config atomic.Pointer[settings.Topic]
 
+	uncleanable time.Time // until when the cleaner leaves it alone after a failure; owned by the cleaner's goroutine
+
 	flushMu sync.Mutex // one flush at a time; who waits for it finds the work done
 
 	mu sync.Mutex
@@ -283,6 +285,9 @@ func (p *Partition) flush(end record.Offset) error {
 	p.mu.Unlock()
 	target := p.log.End()
 	if err := p.log.Flush(target); err != nil {
+		if errors.Is(err, commitlog.ErrClosed) {
+			return ErrClosed // the topic was deleted meanwhile
+		}
 		// After a failed flush nobody knows what is on disk.
 		return p.fail(err)
 	}

@@ -220,6 +220,60 @@ func TestACommitEndsWithItsContextOrItsPartition(t *testing.T) {
 	}
 }
 
+func TestADeletedPartitionIsClosedAndNotOffline(t *testing.T) {
+	h := newHost(t, hostConfig{flush: FlushAlways})
+	p := h.create("t", nil)
+	end := h.append(p, "a")
+	h.change(&controller.TopicDeleted{ID: p.TopicID})
+	if err := h.removeTopic(<-h.removals); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Commit(t.Context(), end); !errors.Is(err, ErrClosed) || errors.Is(err, ErrOffline) {
+		t.Errorf("who waits for the flush of a deleted partition is told %v", err)
+	}
+	if err := p.check(); err != nil {
+		t.Errorf("the deleted partition is %v", err)
+	}
+}
+
+func TestALogThatCannotBeCleanedHoldsUpNoOther(t *testing.T) {
+	var fail atomic.Bool
+	fs := vfs.NewMem()
+	h := newHost(t, hostConfig{fs: errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if fail.Load() && op.Kind == errorfs.OpFileReadAt && strings.Contains(op.Path, dirName(topicID("bad"), 0)) {
+			return errorfs.ErrInjected
+		}
+		return nil
+	}))})
+	configs := map[string]string{"cleanup.policy": "compact", "internal.segment.bytes": "300", "min.cleanable.dirty.ratio": "0"}
+	bad, good := h.create("bad", configs), h.create("good", configs)
+	for range 10 {
+		h.append(good, strings.Repeat("x", 90))
+	}
+	if !h.cleanOne() {
+		t.Fatal("nothing is due")
+	}
+	for range 10 { // all of the bad log is dirty, a part of the good one
+		h.append(bad, strings.Repeat("x", 90))
+		h.append(good, strings.Repeat("x", 90))
+	}
+	fail.Store(true)
+	before := good.Size()
+	for range 4 {
+		h.cleanOne()
+	}
+	if after := good.Size(); after >= before {
+		t.Errorf("the good log has %d bytes, as before", after)
+	}
+	fail.Store(false)
+	h.now.Add(uncleanablePause.Milliseconds())
+	before = bad.Size()
+	h.cleanOne()
+	if after := bad.Size(); after >= before {
+		t.Errorf("the log that could not be cleaned was not tried again: %d bytes, as before", after)
+	}
+}
+
 func TestAWaiterIsWokenByEveryKindOfNews(t *testing.T) {
 	h := newHost(t, hostConfig{})
 	p := h.create("t", nil)
