@@ -66,8 +66,12 @@ func (s *Subtopology) NewTask(env Env) (*Task, error) {
 // wire connects the operators from the last to the first, so that each finds its children's entries.
 func (t *Task) wire(w *Wiring) (err error) {
 	defer func() {
-		if f, ok := recover().(wiringFailure); ok {
-			err = fmt.Errorf("task %s: %w", t.id, f.err)
+		switch p := recover().(type) {
+		case nil:
+		case wiringFailure:
+			err = fmt.Errorf("task %s: %w", t.id, p.err)
+		default:
+			panic(p)
 		}
 	}()
 	for i := len(t.sub.nodes) - 1; i >= 0; i-- {

@@ -16,6 +16,7 @@ type Wiring struct {
 	handler FaultHandler // nil unless processing faults may be skipped
 	entries map[*Node]any
 	stores  map[string]statestore.Store
+	shared  map[string]any
 }
 
 // Env is the task's environment.
@@ -23,6 +24,19 @@ func (w *Wiring) Env() Env { return w.env }
 
 // Store returns the task's partition of a store, which the node must own or be connected to.
 func (w *Wiring) Store(name string) statestore.Store { return w.stores[name] }
+
+// Shared returns what operators of one task share under a durable name; the first of them makes it.
+func (w *Wiring) Shared(name string, make func() any) any {
+	v, ok := w.shared[name]
+	if !ok {
+		v = make()
+		if w.shared == nil {
+			w.shared = map[string]any{}
+		}
+		w.shared[name] = v
+	}
+	return v
+}
 
 // Context is what functions of the ...Ctx form get.
 func (w *Wiring) Context() context.Context { return &w.task.ctx }
