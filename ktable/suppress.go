@@ -1,6 +1,7 @@
 package ktable
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/stream/serde"
 )
 
 // BufferLimit bounds what a suppressed table holds back. The zero value is no bound.
@@ -110,6 +112,8 @@ func suppress[K, V any](op topology.Op, t *Table[K, V], s suppression, timeOf fu
 		name := buffer.StoreName()
 		p := &suppressor[K, V]{suppression: s, name: name, buffer: w.Store(name).(statestore.BufferStore[K, V]), timeOf: timeOf,
 			observed: w.Observed(name), ctx: w.Context(), next: next}
+		p.leaving = leavingOf[K, V](w, name)
+		p.leaving.keys = buffer.KeySerde()
 		p.at, p.id = w.At(n)
 		return p.process
 	})
@@ -129,8 +133,15 @@ func suppress[K, V any](op topology.Op, t *Table[K, V], s suppression, timeOf fu
 // suppressedLookup reads what the operators below know of a key: the row above, or what it was before a change that waits.
 func suppressedLookup[K, V any](buffer string, above func(*topology.Wiring) lookup[K, V]) func(*topology.Wiring) lookup[K, V] {
 	return func(w *topology.Wiring) lookup[K, V] {
-		b, above := w.Store(buffer).(statestore.BufferStore[K, V]), above(w)
+		b, above, leaving := w.Store(buffer).(statestore.BufferStore[K, V]), above(w), leavingOf[K, V](w, buffer)
+		keys := [2][]byte{}
 		return func(key K) (V, int64, bool, error) {
+			if leaving.some {
+				same, err := leaving.is(key, &keys)
+				if err != nil || same {
+					return leaving.entry.Prior, -1, err == nil && leaving.entry.HasPrior, err
+				}
+			}
 			prior, has, waits, err := b.Prior(key)
 			if err != nil || waits {
 				return prior, -1, has && err == nil, err
@@ -140,12 +151,35 @@ func suppressedLookup[K, V any](buffer string, above func(*topology.Wiring) look
 	}
 }
 
+// leaving is the change that is being handed on: until the operators below are done with it, they know of what was before.
+type leaving[K, V any] struct {
+	keys  serde.Serde[K]
+	entry *statestore.BufferEntry[K, V]
+	some  bool
+}
+
+// leavingOf is what the operators of one task share of a buffer.
+func leavingOf[K, V any](w *topology.Wiring, buffer string) *leaving[K, V] {
+	return w.Shared(buffer, func() any { return &leaving[K, V]{} }).(*leaving[K, V])
+}
+
+// is reports whether a key is that of the change.
+func (l *leaving[K, V]) is(key K, scratch *[2][]byte) (same bool, err error) {
+	for i, k := range [...]K{key, l.entry.Key} {
+		if scratch[i], err = l.keys.Append(scratch[i][:0], k); err != nil {
+			return false, err
+		}
+	}
+	return bytes.Equal(scratch[0], scratch[1]), nil
+}
+
 // suppressor is a suppressed table at work in one task.
 type suppressor[K, V any] struct {
 	suppression
 	name     string
 	buffer   statestore.BufferStore[K, V]
 	timeOf   func(*rows[K, V]) int64
+	leaving  *leaving[K, V]
 	observed *int64 // the highest time that came in; kept with the committed offsets
 	from     statestore.RecordContext
 	out      rows[K, V]
@@ -212,5 +246,8 @@ func (s *suppressor[K, V]) release(now int64) error {
 	for _, h := range e.Context.Headers {
 		s.out.Headers = append(s.out.Headers, topology.Header(h))
 	}
-	return s.next(&s.out)
+	s.leaving.entry, s.leaving.some = &e, true
+	err = s.next(&s.out)
+	s.leaving.entry, s.leaving.some = nil, false
+	return err
 }
