@@ -72,7 +72,7 @@ func reducer[K, V any](f func(ctx context.Context, key K, sofar, value V) (V, er
 				return r.Value, !r.ValueNull, nil
 			}
 			v, err := f(ctx, r.Key, sofar, r.Value)
-			return v, isNull == nil || !isNull(&v), err
+			return v, there(isNull, v), err
 		},
 	}
 }
@@ -83,13 +83,22 @@ func adder[K, V, A any](init func() A, add func(ctx context.Context, key K, valu
 		missing: init == nil || add == nil,
 		init: func() (A, bool) {
 			a := init()
-			return a, isNull == nil || !isNull(&a)
+			return a, there(isNull, a)
 		},
 		add: func(ctx context.Context, r *topology.Record[K, V], agg A, _ bool) (A, bool, error) {
 			a, err := add(ctx, r.Key, r.Value, agg)
-			return a, isNull == nil || !isNull(&a), err
+			return a, there(isNull, a), err
 		},
 	}
+}
+
+// there reports whether a value is not null. The copy is on the heap only when there is something to ask.
+func there[A any](isNull func(*A) bool, a A) bool {
+	if isNull == nil {
+		return true
+	}
+	v := a
+	return !isNull(&v)
 }
 
 // aggregate adds an aggregation without windows.

@@ -59,7 +59,7 @@ func rowReducer[K, V any](add, subtract func(ctx context.Context, key K, sofar, 
 	isNull := serde.NullCheck[V]()
 	a := rowAggregator[K, V, V]{aggregator: reducer(add), subtract: func(ctx context.Context, r *topology.Record[K, V], sofar V) (V, bool, error) {
 		v, err := subtract(ctx, r.Key, sofar, r.Value)
-		return v, isNull == nil || !isNull(&v), err
+		return v, there(isNull, v), err
 	}}
 	a.missing = a.missing || subtract == nil
 	return a
@@ -69,7 +69,7 @@ func rowAdder[K, V, A any](init func() A, add, subtract func(ctx context.Context
 	isNull := serde.NullCheck[A]()
 	a := rowAggregator[K, V, A]{aggregator: adder(init, add), subtract: func(ctx context.Context, r *topology.Record[K, V], agg A) (A, bool, error) {
 		v, err := subtract(ctx, r.Key, r.Value, agg)
-		return v, isNull == nil || !isNull(&v), err
+		return v, there(isNull, v), err
 	}}
 	a.missing = a.missing || subtract == nil
 	return a

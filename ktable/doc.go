@@ -1,6 +1,6 @@
 // Package ktable is the typed language of tables: what a stream of records amounts to by key. A table comes from a topic ([From]) or from grouped records
-// ([Count], [Reduce], [Aggregate], and their windowed forms), can be filtered and mapped, enriches streams ([JoinStream]), and becomes a stream of its
-// changes with [ToStream].
+// ([Count], [Reduce], [Aggregate], their forms for windows and sessions, and [Cogroup] of several streams) or from the rows of another table ([GroupBy]), can be
+// filtered and mapped, enriches streams ([JoinStream]), and becomes a stream of its changes with [ToStream].
 //
 //	counts := statestore.KeyValue("counts", serde.String, serde.Int64)
 //

@@ -93,6 +93,12 @@ var stateful = []struct {
 		stream.To(ktable.ToStream(ktable.CountWindows(windows, statestore.Window("s", serde.Int64, serde.Int64))),
 			stream.NewTopic("out", serde.TimeWindowed(serde.Int64, time.Minute), serde.Int64))
 	}},
+	{"cogroup", func(_ *stream.Builder, in *stream.Stream[int64, int64]) {
+		sums := ktable.Cogroup(func() int64 { return 0 }, statestore.KeyValue("s", serde.Int64, serde.Int64),
+			ktable.Add(stream.GroupByKey(in), func(_, v, sum int64) int64 { return sum + v }),
+			ktable.Add(stream.GroupByKey(in), func(_, _, sum int64) int64 { return sum + 1 }))
+		stream.To(ktable.ToStream(sums), numbers)
+	}},
 	{"stream-table join", func(b *stream.Builder, in *stream.Stream[int64, int64]) {
 		rows := ktable.From(b, stream.NewTopic("rows", serde.Int64, serde.Int64), statestore.KeyValue("s", serde.Int64, serde.Int64))
 		stream.To(ktable.JoinStream(in, rows, func(v, row int64) int64 { return v + row }), numbers)

@@ -217,7 +217,7 @@ func (a *sessionAggregation[K, V, A]) fold(r *topology.Record[K, V]) (agg A, has
 		if agg, err = a.agg.merge(a.ctx, r.Key, agg, a.met[i].Value); err != nil {
 			return agg, false, err
 		}
-		has = a.isNull == nil || !a.isNull(&agg)
+		has = there(a.isNull, agg)
 	}
 	return a.agg.add(a.ctx, r, agg, has)
 }
