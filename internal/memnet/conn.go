@@ -193,9 +193,16 @@ func (d *deadline) set(p *pipe, t time.Time) {
 	d.stop()
 	d.at = t
 	if !t.IsZero() {
-		d.timer = time.AfterFunc(time.Until(t), p.cond.Broadcast)
+		d.timer = time.AfterFunc(time.Until(t), p.wake)
 	}
 	p.mu.Unlock()
+	p.cond.Broadcast()
+}
+
+// wake makes whoever waits look again. It takes mu, since who has just looked and is about to wait would not hear it otherwise.
+func (p *pipe) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.cond.Broadcast()
 }
 

@@ -67,17 +67,18 @@ func (n *Network) Dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	local := Addr(net.JoinHostPort("client", strconv.Itoa(int(n.ports.Add(1)))))
 	client, server := newConns(local, l.addr)
 	select {
-	case <-l.done:
-		return nil, dialError(addr, ErrRefused)
-	default:
-	}
-	select {
 	case l.queue <- server:
-		return client, nil
 	case <-l.done:
 		return nil, dialError(addr, ErrRefused)
 	case <-ctx.Done():
 		return nil, dialError(addr, ctx.Err())
+	}
+	select {
+	case <-l.done: // Close may have emptied the queue before this one came into it
+		server.Close()
+		return nil, dialError(addr, ErrRefused)
+	default:
+		return client, nil
 	}
 }
 
