@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -173,7 +174,7 @@ func clone(t *testing.T, fs vfs.FS, path string, with []byte) vfs.FS {
 	}
 	for _, n := range names {
 		p := fs.PathJoin("metadata", n)
-		b := with
+		b := slices.Clone(with) // race builds of the file system garble what they were given
 		if p != path {
 			b = read(t, fs, p)
 		}
