@@ -73,7 +73,10 @@ func (p *partition) Checkpoint() ([]byte, error) {
 
 func (p *partition) Wipe() error {
 	b := p.engine.NewBatch()
-	err := errors.Join(b.DeleteRange(p, nil, nil), b.(*batch).deleteCheckpoint(p))
+	err := b.DeleteRange(p, nil, nil)
+	if err == nil {
+		err = b.(*batch).deleteCheckpoint(p)
+	}
 	if err == nil {
 		err = b.Commit()
 	}

@@ -37,10 +37,7 @@ func (b *batch) own(p statestore.Partition) (*partition, error) {
 	if !ok || h.engine != b.engine {
 		return nil, fmt.Errorf("memstore: a batch got a partition of another engine (%T)", p)
 	}
-	if h.closed.Load() {
-		return nil, fmt.Errorf("memstore: partition %d of store %q is closed", h.id.partition, h.id.store)
-	}
-	return h.partition, nil
+	return h.partition, h.usable()
 }
 
 func (b *batch) add(p statestore.Partition, k kind, x, y []byte) error {

@@ -111,13 +111,24 @@ func (p *partition) Checkpoint() ([]byte, error) {
 	return bytes.Clone(p.checkpoint), nil
 }
 
-func (p *partition) Wipe() error {
-	e := p.engine
+func (h *handle) Wipe() error {
+	if err := h.usable(); err != nil {
+		return err
+	}
+	p, e := h.partition, h.engine
 	e.commits.Lock()
 	defer e.commits.Unlock()
 	e.publish.Lock()
 	defer e.publish.Unlock()
 	p.root, p.checkpoint = newLeaf(0), nil
+	return nil
+}
+
+// usable returns an error when the handle was closed: the partition may be another's by now.
+func (h *handle) usable() error {
+	if h.closed.Load() {
+		return fmt.Errorf("memstore: partition %d of store %q is closed", h.id.partition, h.id.store)
+	}
 	return nil
 }
 

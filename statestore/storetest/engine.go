@@ -263,6 +263,9 @@ func testOpensOnce(t *testing.T, e statestore.Engine) {
 		t.Error("a closed partition can be written")
 	}
 	again := partition(t, e, "s", 3)
+	if err := p.Wipe(); err == nil {
+		t.Error("a closed partition can be wiped")
+	}
 	if v, _ := get(t, again, "a"); v != "1" {
 		t.Errorf("a reopened partition reads %q", v)
 	}
