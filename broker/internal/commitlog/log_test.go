@@ -166,3 +166,26 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations a read", n)
 	}
 }
+
+// A reader that took its place in a segment before the log was removed is told that, not that a file is missing.
+func TestReadOfARemovedLogSaysSo(t *testing.T) {
+	l := openLog(t, vfs.NewMem(), Config{}, OpenOptions{})
+	l.append(makeBatch(batchOpts{}, values(0, 3)...))
+	if err := l.Roll(l.now); err != nil {
+		t.Fatal(err)
+	}
+	l.append(makeBatch(batchOpts{}, values(3, 3)...))
+	l = l.reopenClean() // the first segment's file is not open now
+	s := l.acquireFor(0)
+	if err := l.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	res := ReadResult{}
+	_, _, err := l.readSegment(s, &res, 0, 1000, 1, true)
+	if _, err = l.readFailed(res, nil, 0, err); !errors.Is(err, ErrClosed) {
+		t.Errorf("the read ends with %v", err)
+	}
+	if err := s.release(); err != nil {
+		t.Error(err)
+	}
+}

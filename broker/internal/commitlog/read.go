@@ -72,6 +72,9 @@ func (l *Log) read(dst []byte, from Offset, o ReadOptions) (ReadResult, error) {
 
 // readFailed decides what a failed read returns: whole batches that came before the fault are good.
 func (l *Log) readFailed(res ReadResult, dst []byte, from Offset, err error) (ReadResult, error) {
+	if closed := l.usable(); isNotExist(err) && errors.Is(closed, ErrClosed) {
+		err = closed // removed meanwhile
+	}
 	if isNotExist(err) && from < l.LogStart() {
 		return ReadResult{Bytes: dst, First: from, Next: from}, fmt.Errorf("%w: %d was deleted", ErrOffsetOutOfRange, from)
 	}
