@@ -33,7 +33,7 @@ func TestRequestsAreWalkedToTheirLastByteAndNoShorter(t *testing.T) {
 			if err != nil || len(rest) > 0 {
 				t.Fatalf("%s version %d: %v, %d of %d bytes left of %x", kmsg.NameForKey(key), version, err, len(rest), len(body), body)
 			}
-			if took := decode(t, key, version, body); took > memory {
+			if took := decode(t, key, version, memory, body); took > memory {
 				t.Fatalf("%s version %d: decoding took %d bytes of memory, told were %d, for %x", kmsg.NameForKey(key), version, took, memory, body)
 			}
 			if _, rest, err := check(key, version, append(body, "more"...)); err != nil || string(rest) != "more" {
@@ -49,8 +49,21 @@ func TestRequestsAreWalkedToTheirLastByteAndNoShorter(t *testing.T) {
 	})
 }
 
-// decode decodes bodies that Check let through and returns how many bytes of memory that took. It fails when one takes long or the decoder refuses it.
-func decode(t testing.TB, key, version int16, bodies ...[]byte) int {
+// decode decodes bodies that Check let through, for which it told so many bytes of memory, and returns how many that took. It fails when one takes long or the
+// decoder refuses it. The count is the whole process's: what seems too much is counted again, since the decoder's part is the same every time and others' is not.
+func decode(t testing.TB, key, version int16, told int, bodies ...[]byte) int {
+	t.Helper()
+	took := decodeOnce(t, key, version, bodies...)
+	for range 4 {
+		if took <= told {
+			break
+		}
+		took = min(took, decodeOnce(t, key, version, bodies...))
+	}
+	return took
+}
+
+func decodeOnce(t testing.TB, key, version int16, bodies ...[]byte) int {
 	t.Helper()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -101,7 +114,7 @@ func TestHugeCountsAnywhereAreRefusedOrHarmless(t *testing.T) {
 				passed = append(passed, changed)
 			}
 			let += len(passed)
-			if took := decode(t, key, version, passed...); took > told {
+			if took := decode(t, key, version, told, passed...); took > told {
 				t.Fatalf("%s version %d: decoding took %d bytes of memory, told were %d, for %x", kmsg.NameForKey(key), version, took, told, passed)
 			}
 		}
@@ -234,7 +247,7 @@ func FuzzGuard(f *testing.F) {
 		if memory > MaxMemory {
 			t.Fatalf("%d bytes of memory are more than the most", memory)
 		}
-		if took := decode(t, key, version, body); took > memory {
+		if took := decode(t, key, version, memory, body); took > memory {
 			t.Fatalf("decoding took %d bytes of memory, told were %d", took, memory)
 		}
 	})
