@@ -82,7 +82,7 @@ func decodeOnce(t testing.TB, key, version int16, bodies ...[]byte) int {
 
 // decodeTime is far above what decoding n bytes takes on a busy machine, and far below what counting to 2³² takes.
 func decodeTime(n int) time.Duration {
-	return 200*time.Millisecond + time.Duration(n)*time.Microsecond
+	return 2*time.Second + time.Duration(n)*time.Microsecond
 }
 
 // huge are counts and lengths that nothing can hold, and some that are negative.
