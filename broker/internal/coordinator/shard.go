@@ -74,9 +74,8 @@ func (s *Shard[M]) DoTxn(ctx context.Context, p entry.Producer, step func(m M, n
 		return err
 	}
 	if f, ok := s.log.(Fencer); ok {
-		if err := f.CheckProducer(p); err != nil {
-			s.mu.Unlock()
-			return clientError(err)
+		if err := s.checkLocked(func() error { return f.CheckProducer(p) }); err != nil {
+			return err
 		}
 	}
 	return s.stepLocked(ctx, step)
@@ -88,9 +87,8 @@ func (s *Shard[M]) Marker(ctx context.Context, m entry.Marker) error {
 		return err
 	}
 	if f, ok := s.log.(Fencer); ok {
-		if err := f.CheckMarker(m); err != nil {
-			s.mu.Unlock()
-			return clientError(err)
+		if err := s.checkLocked(func() error { return f.CheckMarker(m) }); err != nil {
+			return err
 		}
 	}
 	return s.stepLocked(ctx, func(machine M, _ time.Time, w *Writer) {
@@ -105,9 +103,24 @@ func (s *Shard[M]) Peek(ctx context.Context, look func(m M, now time.Time)) erro
 	if err := s.lockActive(ctx); err != nil {
 		return err
 	}
-	look(s.mu.machine, s.cfg.now())
-	s.arm()
+	s.apply(func(m M, now time.Time, _ *Writer) { look(m, now) })
 	s.mu.Unlock()
+	return nil
+}
+
+// checkLocked asks the log beforehand. It is entered with s.mu held, and leaves without it when it returns an error or
+// panics.
+func (s *Shard[M]) checkLocked(check func() error) error {
+	passed := false
+	defer func() {
+		if !passed {
+			s.mu.Unlock()
+		}
+	}()
+	if err := check(); err != nil {
+		return clientError(err)
+	}
+	passed = true
 	return nil
 }
 

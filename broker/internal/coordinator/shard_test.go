@@ -456,6 +456,19 @@ func TestPanicsDropTheState(t *testing.T) {
 				w.After(func() { panic("a bug") })
 			})
 		},
+		"a look": func(s *Shard[*sums], _ *fakeLog) {
+			_ = s.Peek(ctx, func(*sums, time.Time) { panic("a bug") })
+		},
+		"the log's check of a producer": func(s *Shard[*sums], l *fakeLog) {
+			s.log = checksBadly{l}
+			defer func() { s.log = l }()
+			_ = s.DoTxn(ctx, entry.Producer{ID: 1}, plus("a", 1000))
+		},
+		"the log's check of a marker": func(s *Shard[*sums], l *fakeLog) {
+			s.log = checksBadly{l}
+			defer func() { s.log = l }()
+			_ = s.Marker(ctx, entry.Marker{})
+		},
 		"the log": func(s *Shard[*sums], l *fakeLog) {
 			l.set(func(l *fakeLog) { l.panics = true })
 			_ = s.Do(ctx, plus("a", 1000))
@@ -485,6 +498,12 @@ func TestPanicsDropTheState(t *testing.T) {
 		})
 	}
 }
+
+// checksBadly is a log with a bug.
+type checksBadly struct{ *fakeLog }
+
+func (checksBadly) CheckProducer(entry.Producer) error { panic("a bug") }
+func (checksBadly) CheckMarker(entry.Marker) error     { panic("a bug") }
 
 func TestStepThatPanicsDuringAnAppendDropsTheStateAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
