@@ -17,5 +17,5 @@
 //   - Memory is bounded: Append waits when the sealed batches reach ProducerConfig.MemoryBytes, a Fetcher stops fetching a partition that has
 //     FetchConfig.PartitionBytes waiting.
 //
-// A Producer and a Fetcher are each used by one goroutine; the goroutines that they start end with Close.
+// A Producer and a Fetcher are each used by one goroutine (only Flush and SendOffsets may run side by side); the goroutines that they start end with Close.
 package client

@@ -135,7 +135,8 @@ func (p *Producer) addPartitions(round []shipment) error {
 	return nil
 }
 
-// SendOffsets puts consumed offsets into the transaction, fenced by the member's generation. Flush must have been called; the offsets count when End(true) succeeds.
+// SendOffsets puts consumed offsets into the transaction, fenced by the member's generation; they count when End(true) succeeds. It may run beside Flush, the only
+// two methods that may run at the same time.
 func (p *Producer) SendOffsets(ctx context.Context, m Member, offsets []Offset) error {
 	p.mu.Lock()
 	id, err, groupIn := p.id, p.err, p.groupIn
