@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -70,10 +72,7 @@ func (b *balancer) JoinGroupMetadata(topics []string, current map[string][]int32
 		meta.OwnedPartitions = append(meta.OwnedPartitions, owned)
 	}
 	slices.SortFunc(meta.OwnedPartitions, func(x, y kmsg.ConsumerMemberMetadataOwnedPartition) int {
-		if x.Topic < y.Topic {
-			return -1
-		}
-		return 1
+		return strings.Compare(x.Topic, y.Topic)
 	})
 	return meta.AppendTo(nil)
 }
@@ -165,7 +164,7 @@ func (a *assignment) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment
 		m := kmsg.NewConsumerMemberAssignment()
 		m.Version = 1
 		byTopic := a.app.inputsOf(grant.Tasks)
-		for _, topic := range sortedKeys(byTopic) {
+		for _, topic := range slices.Sorted(maps.Keys(byTopic)) {
 			t := kmsg.NewConsumerMemberAssignmentTopic()
 			t.Topic, t.Partitions = topic, byTopic[topic]
 			m.Topics = append(m.Topics, t)
@@ -176,10 +175,7 @@ func (a *assignment) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment
 		all = append(all, s)
 	}
 	slices.SortFunc(all, func(x, y kmsg.SyncGroupRequestGroupAssignment) int {
-		if x.MemberID < y.MemberID {
-			return -1
-		}
-		return 1
+		return strings.Compare(x.MemberID, y.MemberID)
 	})
 	return all
 }
@@ -223,15 +219,6 @@ func (a *App) inputsOf(tasks []topology.TaskID) map[string][]int32 {
 	return in
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 // groupErrors hears what ends a group session.
 type groupErrors struct{ w *worker }
 
@@ -264,7 +251,7 @@ func (w *worker) groupOptions() []kgo.Opt {
 	cfg := &w.app.cfg
 	opts := []kgo.Opt{
 		kgo.ConsumerGroup(cfg.AppID),
-		kgo.ConsumeTopics(sortedKeys(w.app.readers)...),
+		kgo.ConsumeTopics(slices.Sorted(maps.Keys(w.app.readers))...),
 		kgo.Balancers(w.balancer),
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(cfg.SessionTimeout),

@@ -1,8 +1,10 @@
 package runtime
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -184,13 +186,7 @@ type dropKey struct {
 func dropList(counts map[dropKey]int64) []Drops {
 	var list []Drops
 	for _, k := range slices.SortedFunc(maps.Keys(counts), func(a, b dropKey) int {
-		if a.node != b.node {
-			if a.node < b.node {
-				return -1
-			}
-			return 1
-		}
-		return int(a.reason) - int(b.reason)
+		return cmp.Or(strings.Compare(a.node, b.node), cmp.Compare(a.reason, b.reason))
 	}) {
 		list = append(list, Drops{Operator: k.node, Reason: k.reason.String(), Count: counts[k]})
 	}

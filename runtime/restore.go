@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -49,17 +50,7 @@ func (t *task) list() {
 			}
 		}
 	}
-	slices.SortStableFunc(t.inputs, func(a, b *input) int { return compare(a.tp.Topic, b.tp.Topic) })
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+	slices.SortStableFunc(t.inputs, func(a, b *input) int { return strings.Compare(a.tp.Topic, b.tp.Topic) })
 }
 
 // findStart fences whoever may still have a transaction with the task's offsets open, and reads where to begin.

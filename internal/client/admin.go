@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -88,10 +89,7 @@ func CreateTopics(ctx context.Context, cl *kgo.Client, topics []NewTopic, limit 
 			rt.Configs = append(rt.Configs, c)
 		}
 		slices.SortFunc(rt.Configs, func(a, b kmsg.CreateTopicsRequestTopicConfig) int {
-			if a.Name < b.Name {
-				return -1
-			}
-			return 1
+			return strings.Compare(a.Name, b.Name)
 		})
 		req.Topics = append(req.Topics, rt)
 	}

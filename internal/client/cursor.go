@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -62,7 +63,7 @@ func abortedOf(rp *kmsg.FetchResponseTopicPartition) []abortedTxn {
 	for i, t := range rp.AbortedTransactions {
 		a[i] = abortedTxn{t.ProducerID, t.FirstOffset}
 	}
-	slices.SortFunc(a, func(x, y abortedTxn) int { return int(min(1, max(-1, x.first-y.first))) })
+	slices.SortFunc(a, func(x, y abortedTxn) int { return cmp.Compare(x.first, y.first) })
 	return a
 }
 
