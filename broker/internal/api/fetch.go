@@ -35,12 +35,19 @@ func handleFetch(ctx context.Context, n *Node, r *Request) (kmsg.Response, error
 		found:    make([]fetched, len(plan.parts)),
 		maxBytes: min(int(req.MaxBytes), int(n.Settings().Int("fetch.max.bytes"))),
 	}
+	answered := false
+	defer func() {
+		if !answered { // a panic must not keep what all fetches share
+			f.drop()
+		}
+		plan.done(f.served)
+	}()
 	f.read()
 	if !f.ready() {
 		f.wait(ctx)
 	}
 	resp := &fetchAnswer{FetchResponse: f.answer(), release: f.drop}
-	plan.done(f.served)
+	answered = true
 	return resp, nil
 }
 
