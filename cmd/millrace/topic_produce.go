@@ -53,7 +53,11 @@ var compressions = map[string]kgo.CompressionCodec{
 }
 
 func (g *globals) produce(cmd *cobra.Command, o produceOptions, topic string) error {
-	reader, err := kgo.NewRecordReader(cmd.InOrStdin(), o.format)
+	in := cmd.InOrStdin()
+	if strings.HasSuffix(o.format, `\n`) {
+		in = &lastLine{r: in}
+	}
+	reader, err := kgo.NewRecordReader(in, o.format)
 	if err != nil {
 		return usagef("--format %s: %v", o.format, err)
 	}

@@ -106,3 +106,12 @@ func TestProduceMakesTheTopicOnlyWhenAsked(t *testing.T) {
 	cli("x\n", "topic", "produce", "new", "--create").expect(t, exitDone)
 	cli("", "topic", "consume", "new", "-e").expect(t, exitDone, "x\n")
 }
+
+func TestTheLastLineNeedsNoNewline(t *testing.T) {
+	cli := on(t)
+	cli("", "topic", "create", "orders").expect(t, exitDone)
+	for in, want := range map[string]string{"": "0 records", "a": "1 record", "a\n": "1 record", "a\nb": "2 records", "a\n\n": "2 records"} {
+		cli(in, "topic", "produce", "orders").expect(t, exitDone).says(t, "Produced "+want)
+	}
+	cli(strings.Repeat("x", 2_000_000), "topic", "produce", "orders").expect(t, exitFailed)
+}
