@@ -112,6 +112,11 @@ func aggregate[K, V, A any](op topology.Op, prefix string, grouped *stream.Group
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, A]) topology.Sink[K, V] {
 		return newAggregation(w, n, store.StoreName(), agg, old, next).process
 	})
+	return aggregated(g, op, n, old, store, ok)
+}
+
+// aggregated is the table that the node of an aggregation keeps in its store. ok is false when the store was refused: the table then only serves to find more faults.
+func aggregated[K, A any](g *topology.Graph, op topology.Op, n *topology.Node, old *oldValues, store *statestore.KeyValueSpec[K, A], ok bool) *Table[K, A] {
 	t := &Table[K, A]{node: n, old: old, lookup: keyValueLookup[K, A]("")}
 	if ok {
 		g.AddStore(op, n, store)

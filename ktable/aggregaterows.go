@@ -89,13 +89,7 @@ func aggregateRows[K, V, A any](op topology.Op, prefix string, grouped *GroupedR
 		a.at, a.id = w.At(n)
 		return a.process
 	})
-	t := &Table[K, A]{node: n, old: old, lookup: keyValueLookup[K, A]("")}
-	if ok {
-		g.AddStore(op, n, store)
-		g.Copartition(op, n)
-		t.stores, t.lookup = []string{store.StoreName()}, keyValueLookup[K, A](store.StoreName())
-	}
-	return t
+	return aggregated(g, op, n, old, store, ok)
 }
 
 // rowAggregation is an aggregation of rows at work in one task.
