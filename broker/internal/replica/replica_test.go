@@ -277,17 +277,20 @@ func TestALogThatCannotBeCleanedHoldsUpNoOther(t *testing.T) {
 func TestAWaiterIsWokenByEveryKindOfNews(t *testing.T) {
 	h := newHost(t, hostConfig{})
 	p := h.create("t", nil)
-	for name, news := range map[string]func(){
-		"append":         func() { h.append(p, "a") },
-		"delete records": func() { p.DeleteRecords(-1) },
+	for _, news := range []struct {
+		name string
+		make func()
+	}{
+		{"append", func() { h.append(p, "a") }},
+		{"delete records", func() { p.DeleteRecords(-1) }}, // of the record appended before: none deleted is no news
 	} {
 		w := NewWaiter()
 		w.Watch(p)
-		news()
+		news.make()
 		select {
 		case <-w.C():
 		default:
-			t.Errorf("%s woke nobody", name)
+			t.Errorf("%s woke nobody", news.name)
 		}
 		w.Close()
 		h.append(p, "b")
