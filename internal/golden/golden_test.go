@@ -125,9 +125,10 @@ func play(t *testing.T, c *goldenCase, m mode) (reason string) {
 	}
 	defer d.Close()
 	// An interval between emissions begins anew with a restart, in the library too.
-	if in.steps(t, d, m.restart && !in.unlogged() && c.Config.EmitIntervalMs == 0) {
-		in.end(t, d)
-		in.internal(t, d)
+	on := &driven{d: d, restart: m.restart && !in.unlogged() && c.Config.EmitIntervalMs == 0, lose: true}
+	if in.steps(t, on) {
+		in.end(t, on)
+		in.internal(t, on)
 	}
 	return ""
 }
@@ -147,11 +148,11 @@ func (in *interpreter) config(open func() (statestore.Engine, error)) runtimetes
 }
 
 // steps plays the steps and reports whether the case goes on to its end.
-func (in *interpreter) steps(t *testing.T, d *runtimetest.Driver, restart bool) bool {
+func (in *interpreter) steps(t *testing.T, m machine) bool {
 	dropped := 0
 	for i := range in.c.Steps {
 		s := &in.c.Steps[i]
-		got, err := in.step(d, s)
+		got, err := in.step(m, s)
 		if e := in.c.Expect.Error; e != nil && e.Step != nil && *e.Step == i {
 			if err == nil {
 				t.Errorf("step %d: no error, but it is to fail", i)
@@ -163,22 +164,25 @@ func (in *interpreter) steps(t *testing.T, d *runtimetest.Driver, restart bool) 
 		}
 		var out []outRecord
 		for _, topic := range sortedKeys(in.sinks) {
-			out = append(out, in.sinks[topic](d)...)
+			some, err := in.results(m, topic)
+			if err != nil {
+				t.Fatalf("step %d: %v", i, err)
+			}
+			out = append(out, some...)
 		}
 		if have, want := show(out), show(s.Expect.Out); have != want {
 			t.Errorf("step %d: out\nhave %s\nwant %s", i, have, want)
 		}
-		if have := d.Dropped() - dropped; have != s.Expect.Dropped {
-			t.Errorf("step %d: %d dropped, want %d: %v", i, have, s.Expect.Dropped, d.Drops())
+		drops := m.drops()
+		if have := total(drops) - dropped; have != s.Expect.Dropped {
+			t.Errorf("step %d: %d dropped, want %d: %v", i, have, s.Expect.Dropped, drops)
 		}
-		dropped = d.Dropped()
+		dropped = total(drops)
 		if s.Query != nil {
 			in.compareGot(t, i, s, got)
 		}
-		if restart {
-			if err := d.Restart(true); err != nil {
-				t.Fatalf("step %d: %v", i, err)
-			}
+		if err := m.interrupt(); err != nil {
+			t.Fatalf("step %d: %v", i, err)
 		}
 		if t.Failed() {
 			return false
@@ -187,28 +191,54 @@ func (in *interpreter) steps(t *testing.T, d *runtimetest.Driver, restart bool) 
 	return true
 }
 
+// results returns what reached an output topic since the last call.
+func (in *interpreter) results(m machine, topic string) (out []outRecord, err error) {
+	raw, err := m.written(topic)
+	if err != nil {
+		return nil, err
+	}
+	for i := range raw {
+		r := &raw[i]
+		o, err := in.sinks[topic](r)
+		if err != nil {
+			return nil, fmt.Errorf("topic %s, offset %d: %w", topic, r.Offset, err)
+		}
+		o.Topic, o.TS = topic, r.Timestamp
+		for _, h := range r.Headers {
+			pair := [2]*string{&h.Key, nil}
+			if h.Value != nil {
+				v := string(h.Value)
+				pair[1] = &v
+			}
+			o.Headers = append(o.Headers, pair)
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
 // unlogged tells whether a store of the case has no changelog to come back from.
 func (in *interpreter) unlogged() bool {
 	return slices.ContainsFunc(in.c.Topology, func(op caseOp) bool { return op.Logging != nil && !*op.Logging })
 }
 
-func (in *interpreter) step(d *runtimetest.Driver, s *caseStep) (got []storeEntry, err error) {
+func (in *interpreter) step(m machine, s *caseStep) (got []storeEntry, err error) {
 	switch {
 	case s.Pipe != nil:
-		return nil, in.pipe(d, s)
+		return nil, in.pipe(m, s)
 	case s.AdvanceWallClock != nil:
-		return nil, d.AdvanceWallClock(ms(*s.AdvanceWallClock))
+		return nil, m.advance(ms(*s.AdvanceWallClock))
 	case s.Query != nil:
 		r, ok := in.stores[*s.Query]
 		if !ok {
 			return nil, fmt.Errorf("no store %q", *s.Query)
 		}
-		return r.query(d, s)
+		return r.query(m, s)
 	}
 	return nil, fmt.Errorf("a step of no kind")
 }
 
-func (in *interpreter) pipe(d *runtimetest.Driver, s *caseStep) error {
+func (in *interpreter) pipe(m machine, s *caseStep) error {
 	types := in.c.Topics[*s.Pipe]
 	key, err := rawPart(s.Key, s.KeyHex, kindOf(types.Key))
 	if err != nil {
@@ -226,7 +256,7 @@ func (in *interpreter) pipe(d *runtimetest.Driver, s *caseStep) error {
 		}
 		headers = append(headers, runtimetest.Header{Key: *h[0], Value: v})
 	}
-	return d.PipeRaw(*s.Pipe, key, value, s.TS, headers...)
+	return m.pipe(*s.Pipe, key, value, s.TS, headers)
 }
 
 // rawPart is the bytes of a key or value.
@@ -263,7 +293,7 @@ func (in *interpreter) compareGot(t *testing.T, i int, s *caseStep, got []storeE
 }
 
 // end compares the stores and the total of drops.
-func (in *interpreter) end(t *testing.T, d *runtimetest.Driver) {
+func (in *interpreter) end(t *testing.T, m machine) {
 	if in.c.Expect.Error != nil {
 		t.Errorf("no error, but %s", show(in.c.Expect.Error))
 		return
@@ -274,7 +304,7 @@ func (in *interpreter) end(t *testing.T, d *runtimetest.Driver) {
 			t.Errorf("no store %q", name)
 			continue
 		}
-		have, err := r.all(d)
+		have, err := r.all(m)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,8 +312,8 @@ func (in *interpreter) end(t *testing.T, d *runtimetest.Driver) {
 			t.Errorf("store %s\nhave %s\nwant %s", name, have, want)
 		}
 	}
-	if d.Dropped() != in.c.Expect.Dropped {
-		t.Errorf("%d dropped, want %d", d.Dropped(), in.c.Expect.Dropped)
+	if n := total(m.drops()); n != in.c.Expect.Dropped {
+		t.Errorf("%d dropped, want %d", n, in.c.Expect.Dropped)
 	}
 }
 

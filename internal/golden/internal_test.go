@@ -6,14 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/millrace-io/millrace/runtime/runtimetest"
 )
 
 // internal compares what was written to the internal topics that we name as the library does. Repartition topics must be equal, byte by byte. A changelog of
 // ours has one record per key and commit where the library's has one per change: what we wrote for a key must be among what the library wrote, in its
 // order, and end with the same record, so that a restore from either gives the same store.
-func (in *interpreter) internal(t *testing.T, d *runtimetest.Driver) {
+func (in *interpreter) internal(t *testing.T, m machine) {
 	if _, differ := differences[in.c.Name]; differ {
 		return
 	}
@@ -25,7 +23,11 @@ func (in *interpreter) internal(t *testing.T, d *runtimetest.Driver) {
 			want = append(want, rawShown(r[0], r[1], r[2], len(r) > 3 && !bare))
 		}
 		var have []string
-		for _, r := range d.OutputRaw("golden-" + topic) {
+		raw, err := m.written("golden-" + topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range raw {
 			have = append(have, rawShown(hexOrNil(r.Key), hexOrNil(r.Value), float64(r.Timestamp), len(r.Headers) > 0))
 		}
 		if in.versioned(topic) {

@@ -14,8 +14,8 @@ import (
 type interpreter struct {
 	c       *goldenCase
 	b       *stream.Builder
-	nodes   map[string]any // streamer, tabler, grouper or rowGrouper
-	sinks   map[string]func(d *runtimetest.Driver) []outRecord
+	nodes   map[string]any                                             // streamer, tabler, grouper or rowGrouper
+	sinks   map[string]func(*runtimetest.RawRecord) (outRecord, error) // by topic: key and value as the case shows them
 	stores  map[string]storeReader
 	refused error           // what the compiler refuses
 	made    map[string]bool // the repartition topics that we make under the library's names
@@ -23,8 +23,8 @@ type interpreter struct {
 
 // storeReader reads a store of a case.
 type storeReader struct {
-	all   func(d *runtimetest.Driver) ([]storeEntry, error)
-	query func(d *runtimetest.Driver, s *caseStep) ([]storeEntry, error)
+	all   func(m machine) ([]storeEntry, error)
+	query func(m machine, s *caseStep) ([]storeEntry, error)
 }
 
 // streamer is a stream of a case, whatever the type of its keys.
@@ -77,7 +77,7 @@ func skip(format string, args ...any) { panic(unsupported(fmt.Sprintf(format, ar
 
 // interpret adds all operators of a case to a builder; reason is set when it cannot.
 func interpret(c *goldenCase) (in *interpreter, reason string) {
-	in = &interpreter{c: c, b: stream.NewBuilder(), nodes: map[string]any{}, sinks: map[string]func(*runtimetest.Driver) []outRecord{}, stores: map[string]storeReader{}, made: map[string]bool{}}
+	in = &interpreter{c: c, b: stream.NewBuilder(), nodes: map[string]any{}, sinks: map[string]func(*runtimetest.RawRecord) (outRecord, error){}, stores: map[string]storeReader{}, made: map[string]bool{}}
 	defer func() {
 		if p := recover(); p != nil {
 			u, ok := p.(unsupported)

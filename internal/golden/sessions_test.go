@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/ktable"
-	"github.com/millrace-io/millrace/runtime/runtimetest"
 	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/stream"
 	"github.com/millrace-io/millrace/stream/serde"
@@ -84,8 +83,12 @@ func session[V any](in *interpreter, op *caseOp, keys serde.Serde[text], values 
 		return storeEntry{Key: key.ptr(), Value: valueText(e.Value).ptr()}
 	}
 	in.stores[op.Store] = storeReader{
-		all: func(d *runtimetest.Driver) (out []storeEntry, err error) {
-			for e, err := range runtimetest.Session(d, spec).All() {
+		all: func(m machine) (out []storeEntry, err error) {
+			sessions, err := view(m, spec)
+			if err != nil {
+				return nil, err
+			}
+			for e, err := range sessions.All() {
 				if err != nil {
 					return nil, err
 				}
@@ -93,8 +96,12 @@ func session[V any](in *interpreter, op *caseOp, keys serde.Serde[text], values 
 			}
 			return out, nil
 		},
-		query: func(d *runtimetest.Driver, s *caseStep) (out []storeEntry, err error) {
-			for e, err := range runtimetest.Session(d, spec).Fetch(textOf(s.Key)) {
+		query: func(m machine, s *caseStep) (out []storeEntry, err error) {
+			sessions, err := view(m, spec)
+			if err != nil {
+				return nil, err
+			}
+			for e, err := range sessions.Fetch(textOf(s.Key)) {
 				if err != nil {
 					return nil, err
 				}

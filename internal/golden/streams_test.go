@@ -173,23 +173,22 @@ func (s *st[K]) groupBy(op *caseOp) grouper {
 func (s *st[K]) to(in *interpreter, topic string) {
 	t := stream.NewTopic(topic, s.keys, serde.Serde[text](textSerde{s.kind}))
 	stream.To(s.s, t)
-	in.sinks[topic] = func(d *runtimetest.Driver) (out []outRecord) {
-		for _, r := range runtimetest.Output(d, t) {
-			o := outRecord{Topic: topic, Value: r.Value.ptr(), TS: r.Timestamp}
-			if !r.KeyNull {
-				o.Key = keyText(r.Key).ptr()
+	in.sinks[topic] = func(raw *runtimetest.RawRecord) (o outRecord, err error) {
+		if raw.Key != nil {
+			k, err := s.keys.Decode(raw.Key)
+			if err != nil {
+				return o, err
 			}
-			for _, h := range r.Headers {
-				pair := [2]*string{&h.Key, nil}
-				if h.Value != nil {
-					v := string(h.Value)
-					pair[1] = &v
-				}
-				o.Headers = append(o.Headers, pair)
-			}
-			out = append(out, o)
+			o.Key = keyText(k).ptr()
 		}
-		return out
+		if raw.Value != nil {
+			v, err := t.ValueSerde().Decode(raw.Value)
+			if err != nil {
+				return o, err
+			}
+			o.Value = v.ptr()
+		}
+		return o, nil
 	}
 }
 

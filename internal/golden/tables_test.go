@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/ktable"
-	"github.com/millrace-io/millrace/runtime/runtimetest"
 	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/stream"
 	"github.com/millrace-io/millrace/stream/serde"
@@ -69,8 +68,12 @@ func named[K, V any](in *interpreter, op *caseOp, spec *statestore.KeyValueSpec[
 		return storeEntry{Key: keyText(e.Key).ptr(), Value: valueText(e.Value).ptr(), TS: &e.Timestamp}
 	}
 	in.stores[op.Store] = storeReader{
-		all: func(d *runtimetest.Driver) (out []storeEntry, err error) {
-			for e, err := range runtimetest.KeyValue(d, spec).All() {
+		all: func(m machine) (out []storeEntry, err error) {
+			rows, err := view(m, spec)
+			if err != nil {
+				return nil, err
+			}
+			for e, err := range rows.All() {
 				if err != nil {
 					return nil, err
 				}
@@ -78,20 +81,23 @@ func named[K, V any](in *interpreter, op *caseOp, spec *statestore.KeyValueSpec[
 			}
 			return out, nil
 		},
-		query: func(d *runtimetest.Driver, s *caseStep) (out []storeEntry, err error) {
-			view := runtimetest.KeyValue(d, spec)
+		query: func(m machine, s *caseStep) (out []storeEntry, err error) {
+			rows, err := view(m, spec)
+			if err != nil {
+				return nil, err
+			}
 			if s.Key != nil {
 				key, ok := any(textOf(s.Key)).(K)
 				if !ok {
 					skip("query by a windowed key")
 				}
-				v, ts, found, err := view.GetWithTime(key)
+				v, ts, found, err := rows.GetWithTime(key)
 				if err != nil || !found {
 					return nil, err
 				}
 				return []storeEntry{{Key: s.Key, Value: valueText(v).ptr(), TS: &ts}}, nil
 			}
-			for e, err := range view.All() {
+			for e, err := range rows.All() {
 				if err != nil {
 					return nil, err
 				}
@@ -287,8 +293,12 @@ func window[V any](in *interpreter, op *caseOp, w *wi, values serde.Serde[V]) *s
 		spec = spec.InMemory()
 	}
 	in.stores[op.Store] = storeReader{
-		all: func(d *runtimetest.Driver) (out []storeEntry, err error) {
-			for e, err := range runtimetest.Window(d, spec).All() {
+		all: func(m machine) (out []storeEntry, err error) {
+			windows, err := view(m, spec)
+			if err != nil {
+				return nil, err
+			}
+			for e, err := range windows.All() {
 				if err != nil {
 					return nil, err
 				}
@@ -297,8 +307,12 @@ func window[V any](in *interpreter, op *caseOp, w *wi, values serde.Serde[V]) *s
 			}
 			return out, nil
 		},
-		query: func(d *runtimetest.Driver, s *caseStep) (out []storeEntry, err error) {
-			for e, err := range runtimetest.Window(d, spec).FetchRange(textOf(s.Key), *s.From, *s.To+1) {
+		query: func(m machine, s *caseStep) (out []storeEntry, err error) {
+			windows, err := view(m, spec)
+			if err != nil {
+				return nil, err
+			}
+			for e, err := range windows.FetchRange(textOf(s.Key), *s.From, *s.To+1) {
 				if err != nil {
 					return nil, err
 				}

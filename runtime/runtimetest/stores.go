@@ -17,6 +17,14 @@ func Session[K, V any](d *Driver, spec *statestore.SessionSpec[K, V]) statestore
 	return spec.View(d.partitionsOf(spec.StoreName()))
 }
 
+// Query returns a view of what is committed in a store of any kind, over all partitions: what runtime.Query is for an application.
+func Query[View any](d *Driver, spec interface {
+	statestore.Spec
+	View(partitions []statestore.Partition) View
+}) View {
+	return spec.View(d.partitionsOf(spec.StoreName()))
+}
+
 // partitionsOf returns the engine's partitions of a store in order.
 func (d *Driver) partitionsOf(store string) (all []statestore.Partition) {
 	for _, t := range d.tasks {
