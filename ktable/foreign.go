@@ -166,7 +166,7 @@ func (j *foreignJoin[K, V, FK, W, R]) check() bool {
 // addTopic adds an internal topic and returns the source below it. The topic's records must meet those of the table beside.
 func addTopic[K, V any](g *topology.Graph, op topology.Op, name string, s topology.Serdes[K, V], route topology.Route[K, V], beside *topology.Node, from ...*topology.Node) *topology.Node {
 	ref := topology.TopicRef{Name: name, Internal: true}
-	sink := topology.AddRoutedSink(g, op, g.NextName("KTABLE-SINK-"), from, ref, s, route)
+	sink := topology.AddSinkTo(g, op, g.NextName("KTABLE-SINK-"), from, topology.SinkSpec[K, V]{Topic: ref, Serdes: s, Route: route})
 	source := topology.AddTopicSource(g, op, g.NextName("KTABLE-SOURCE-"), topology.SourceSpec{Topics: []topology.TopicRef{ref}, Reset: topology.ResetEarliest}, s)
 	g.AddRepartition(op, ref, 0, from[0], sink, source, nil)
 	g.Copartition(op, source, beside)

@@ -4,13 +4,14 @@ import "github.com/millrace-io/millrace/internal/topology"
 
 // Repartition sends a stream through an internal topic, <app>-<name>-repartition, so that records with equal keys meet in one task. Records with a null key
 // are left out, unless a left join below has a use for them. Operators that need it do this by themselves when they are given the topic; this function is for
-// doing it early, or to have another number of partitions ([Topic.Partitions]).
-func Repartition[K, V any](s *Stream[K, V], via Topic[K, V]) *Stream[K, V] {
-	return OfEdge(Through(topology.Here("stream.Repartition"), s.edge, via))
+// doing it early, to have another number of partitions ([Topic.Partitions]), or to have records elsewhere than where their keys send them ([PartitionBy], [Multicast]):
+// that records with equal keys meet is the program's matter then.
+func Repartition[K, V any](s *Stream[K, V], via Topic[K, V], opts ...SinkOption[K, V]) *Stream[K, V] {
+	return OfEdge(Through(topology.Here("stream.Repartition"), s.edge, via, opts...))
 }
 
 // Through is internal: it is Repartition of an edge.
-func Through[K, V any](op topology.Op, in topology.Edge[K, V], via Topic[K, V]) topology.Edge[K, V] {
+func Through[K, V any](op topology.Op, in topology.Edge[K, V], via Topic[K, V], opts ...SinkOption[K, V]) topology.Edge[K, V] {
 	g := in.Node.Graph()
 	if via.name == "" {
 		g.Fault(op, "a repartition topic needs a name")
@@ -18,6 +19,9 @@ func Through[K, V any](op topology.Op, in topology.Edge[K, V], via Topic[K, V]) 
 	}
 	ref := topology.TopicRef{Name: via.name + topology.RepartitionSuffix, Internal: true}
 	if handle, taken := g.Repartition(op, ref, in.Node); taken {
+		if len(opts) > 0 {
+			g.Fault(op, "repartition topic %q is written already: options about partitions belong to its first use", ref.Name)
+		}
 		if was, ok := handle.(topology.Edge[K, V]); ok {
 			return was
 		}
@@ -34,7 +38,9 @@ func Through[K, V any](op topology.Op, in topology.Edge[K, V], via Topic[K, V]) 
 			return next(r)
 		}
 	})
-	sink := topology.AddTopicSink(g, op, ref.Name+"-sink", filter, ref, via.serdes)
+	spec := topology.SinkSpec[K, V]{Topic: ref, Serdes: via.serdes}
+	applySink(g, op, &spec, opts)
+	sink := topology.AddSinkTo(g, op, ref.Name+"-sink", []*topology.Node{filter}, spec)
 	source := topology.AddTopicSource(g, op, ref.Name+"-source", topology.SourceSpec{Topics: []topology.TopicRef{ref}, Reset: topology.ResetEarliest}, via.serdes)
 	out := topology.Edge[K, V]{Node: source}
 	g.AddRepartition(op, ref, via.partitions, in.Node, sink, source, out)

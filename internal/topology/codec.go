@@ -132,40 +132,5 @@ func (e *encoder[K, V]) encode(r *Record[K, V]) (err error) {
 
 // AddTopicSink adds a sink that encodes records and sends each to the partition of its key.
 func AddTopicSink[K, V any](g *Graph, op Op, name string, parent *Node, topic TopicRef, s Serdes[K, V]) *Node {
-	s.check(g, op, topic.Name)
-	return AddSink(g, op, name, parent, topic, func(w *Wiring, n *Node) Sink[K, V] {
-		e := newEncoder(s)
-		env := w.Env()
-		fail := w.Failure(n, FaultProduction)
-		at, id := w.At(n)
-		partition := partitioner(w, topic, s.Key)
-		return func(r *Record[K, V]) error {
-			*at = id
-			if err := e.encode(r); err != nil {
-				return fail(err)
-			}
-			return env.Send(topic, partition(e.raw.Key), &e.raw)
-		}
-	})
-}
-
-// byKey is the partition argument of [Env.Send] that leaves the choice to the key.
-const byKey = -1
-
-// partitioner returns how a sink chooses partitions: by the whole key, which the environment does, or by a part of it.
-func partitioner(w *Wiring, topic TopicRef, keys any) func(key []byte) int32 {
-	pk, ok := keys.(partitionKeyer)
-	if !ok {
-		return func([]byte) int32 { return byKey }
-	}
-	count, err := w.Env().Partitions(topic)
-	if err != nil {
-		w.Fail(fmt.Errorf("partitions of topic %s: %w", topic.Name, err))
-	}
-	return func(key []byte) int32 {
-		if key == nil {
-			return byKey
-		}
-		return PartitionFor(pk.PartitionKey(key), count)
-	}
+	return AddSinkTo(g, op, name, []*Node{parent}, SinkSpec[K, V]{Topic: topic, Serdes: s})
 }

@@ -61,6 +61,10 @@ func (n *Node) describe(b *strings.Builder) {
 		fmt.Fprintf(b, "Processor: %s (stores: [%s])\n      --> %s\n      <-- %s", n.name, strings.Join(names, ", "),
 			neighbours(n.children), neighbours(n.parents))
 	case sinkNode:
+		if n.dynamic {
+			fmt.Fprintf(b, "Sink: %s (extractor class: %s)\n      <-- %s", n.name, n.op.Site, neighbours(n.parents))
+			return
+		}
 		fmt.Fprintf(b, "Sink: %s (topic: %s)\n      <-- %s", n.name, n.sink.display(), neighbours(n.parents))
 	}
 }

@@ -77,7 +77,9 @@ func (t *Topology) drawnTopics() (refs []TopicRef) {
 				add(ref)
 			}
 		case sinkNode:
-			add(n.sink)
+			if !n.dynamic {
+				add(n.sink)
+			}
 		}
 	}
 	return refs
@@ -92,7 +94,9 @@ func (t *Topology) drawEdges(edge, store func(from, to string)) {
 				edge("topic "+ref.Name, n.name)
 			}
 		case sinkNode:
-			edge(n.name, "topic "+n.sink.Name)
+			if !n.dynamic {
+				edge(n.name, "topic "+n.sink.Name)
+			}
 		}
 		for _, c := range n.children {
 			edge(n.name, c.name)

@@ -42,6 +42,7 @@ type Node struct {
 	stores   []*storeUse // the stores that it reads or writes
 	source   *SourceSpec // of a source
 	sink     TopicRef    // of a sink
+	dynamic  bool        // a sink that chooses its topics by record; sink is nothing then
 	wire     func(w *Wiring, n *Node) any
 	nullKeys bool // it has a use for records without a key
 }
@@ -174,15 +175,6 @@ func (g *Graph) ReaderOf(topic TopicRef) (n *Node, table bool) {
 func AddProcessor[KI, VI, KO, VO any](g *Graph, op Op, name string, parents []*Node, wire func(w *Wiring, n *Node, next Sink[KO, VO]) Sink[KI, VI]) *Node {
 	return g.add(&Node{name: name, kind: processorNode, op: op, parents: parents,
 		wire: func(w *Wiring, n *Node) any { return guard(w, n, wire(w, n, Next[KO, VO](w, n))) }})
-}
-
-// AddSink adds an operator that writes to a topic.
-func AddSink[K, V any](g *Graph, op Op, name string, parent *Node, topic TopicRef, wire func(w *Wiring, n *Node) Sink[K, V]) *Node {
-	if err := checkTopicName(topic.Name); err != nil && !topic.Internal { // the source of an internal topic reports it
-		g.Fault(op, "%w", err)
-	}
-	return g.add(&Node{name: name, kind: sinkNode, op: op, parents: []*Node{parent}, sink: topic,
-		wire: func(w *Wiring, n *Node) any { return guard(w, n, wire(w, n)) }})
 }
 
 // AddStore declares a store that node owns. A second store of the same name is a fault.

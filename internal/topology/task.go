@@ -51,6 +51,7 @@ const (
 	DropTimestamp                   // negative timestamp, skipped by the extractor
 	DropPoison                      // undecodable, skipped by the deserialization handler
 	DropFailed                      // the user's function failed, skipped by the processing handler
+	DropNowhere                     // the user's function named no partition to send it to
 )
 
 func (r DropReason) String() string {
@@ -67,6 +68,8 @@ func (r DropReason) String() string {
 		return "undecodable"
 	case DropFailed:
 		return "failed"
+	case DropNowhere:
+		return "no-partition"
 	}
 	return fmt.Sprintf("DropReason(%d)", int8(r))
 }

@@ -92,7 +92,7 @@ func (s *Subtopology) Sources() []*Source { return s.sources }
 // Stores returns the stores of the sub-topology in order of declaration.
 func (s *Subtopology) Stores() []StoreDecl { return s.stores }
 
-// SinkTopics returns the topics that the sub-topology writes to, without its changelogs.
+// SinkTopics returns the topics that the sub-topology writes to, without its changelogs and those that a function chooses.
 func (s *Subtopology) SinkTopics() []TopicRef { return s.sinks }
 
 // repartitionConfig is Kafka Streams' own: nothing is ever lost by retention, records are deleted once they are committed, and small segments let that
@@ -196,6 +196,9 @@ func (s *Subtopology) take(n *Node) {
 	case sourceNode:
 		s.sources = append(s.sources, &Source{Node: n.name, Topics: n.source.Topics, Reset: n.source.Reset, Site: n.op.Site, node: n})
 	case sinkNode:
+		if n.dynamic {
+			return
+		}
 		for _, have := range s.sinks {
 			if have == n.sink {
 				return

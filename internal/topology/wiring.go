@@ -74,11 +74,7 @@ func (w *Wiring) Advance() func(timestamp int64) {
 func Next[K, V any](w *Wiring, n *Node) Sink[K, V] {
 	var sinks []Sink[K, V]
 	for _, c := range n.children {
-		s, ok := w.entries[c].(Sink[K, V])
-		if !ok {
-			panic(fmt.Sprintf("topology: %s does not take what %s gives: %T", c.name, n.name, w.entries[c]))
-		}
-		sinks = append(sinks, s)
+		sinks = append(sinks, EntryOf[K, V](w, c))
 	}
 	switch len(sinks) {
 	case 0:
@@ -102,6 +98,15 @@ func Next[K, V any](w *Wiring, n *Node) Sink[K, V] {
 		}
 		return nil
 	}
+}
+
+// EntryOf returns the entry of a node that is wired already, as all children are before their parents: for operators that choose who gets a record.
+func EntryOf[K, V any](w *Wiring, n *Node) Sink[K, V] {
+	s, ok := w.entries[n].(Sink[K, V])
+	if !ok {
+		panic(fmt.Sprintf("topology: %s takes %T and is given %T", n.name, w.entries[n], s))
+	}
+	return s
 }
 
 // guard lets the fault handler skip an operator's input, when there is a handler: its own panics and errors are asked about here, once, and the operators
