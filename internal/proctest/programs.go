@@ -58,13 +58,13 @@ func build() (string, error) {
 }
 
 // Broker starts a log server on a directory and returns it with its address once it is ready. The address of an earlier one makes it come back where its clients look
-// for it; an empty one takes a free port.
-func Broker(t *testing.T, dir, address string) (*Process, string) {
+// for it; an empty one takes a free port. More flags may follow.
+func Broker(t *testing.T, dir, address string, flags ...string) (*Process, string) {
 	t.Helper()
 	if address == "" {
 		address = "127.0.0.1:0"
 	}
-	p := Launch(t, "millrace", "broker", "--data", dir, "--listen", address)
+	p := Launch(t, "millrace", append([]string{"broker", "--data", dir, "--listen", address}, flags...)...)
 	line := p.Stdout.Line(t, p, "ready at ")
 	_, rest, _ := strings.Cut(line, "ready at ")
 	address, _, _ = strings.Cut(rest, ",")
