@@ -99,7 +99,7 @@ func TestSerdesNeedOnlyTheStandardLibrary(t *testing.T) {
 
 // purePackages are functions of (state, request, now): failover is tested by simulating them, and a replay gives what the first run gave.
 var purePackages = []string{
-	"broker/internal/partition", "broker/internal/group", "broker/internal/txn", "broker/internal/controller",
+	"broker/internal/partition", "broker/internal/group", "broker/internal/group/assign", "broker/internal/txn", "broker/internal/controller",
 	"runtime/internal/assign", "internal/topology",
 }
 
