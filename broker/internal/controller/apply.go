@@ -25,8 +25,9 @@ func Apply(im *Image, records ...Record) (*Image, error) {
 
 // builder copies each map of the image once, before its first change.
 type builder struct {
-	im                                          *Image
-	brokers, topics, configs, features, deleted bool // already copied
+	im *Image
+
+	brokers, topics, configs, features, deleted, quotas, scram bool // already copied
 }
 
 func (b *builder) apply(r Record) error {
@@ -67,6 +68,13 @@ func (b *builder) apply(r Record) error {
 		if r.Level == 0 {
 			delete(b.im.features, r.Name)
 		}
+	case *ClientQuotasSet:
+		return b.setClientQuotas(r)
+	case *ScramSet:
+		b.ownScram()
+		b.im.scram[r.Key] = r.Credential
+	case *ScramRemoved:
+		return b.removeScram(r)
 	default:
 		return fmt.Errorf("unknown record %T", r)
 	}
@@ -183,6 +191,12 @@ func (im *Image) Snapshot() []Record {
 	})
 	for _, r := range resources {
 		out = append(out, &ConfigsSet{r, im.configs[r]})
+	}
+	for _, e := range im.quotaEntities() {
+		out = append(out, &ClientQuotasSet{e, im.quotas[e]})
+	}
+	for _, k := range im.scramKeys() {
+		out = append(out, &ScramSet{k, im.scram[k]})
 	}
 	return append(out, &ProducerIDs{im.nextProducerID})
 }

@@ -1,4 +1,5 @@
-// Package controller is the cluster's metadata as a replicated state machine: brokers, topics, partitions, configs, features and producer ids.
+// Package controller is the cluster's metadata as a replicated state machine: brokers, topics, partitions, configs, features,
+// producer ids, client quotas and credentials.
 //
 // An Image is the whole metadata at one moment and never changes. A request is decided against an image and yields records; Apply takes an image
 // and records and yields the next image. Deciding happens once, on the controller; applying happens wherever the records arrive, now or at a

@@ -33,6 +33,8 @@ type Image struct {
 	features       map[string]int16
 	nextProducerID int64
 	deleted        map[TopicID]int32 // deleted topics whose files may still lie on disk, with their partition count
+	quotas         map[QuotaEntity]map[string]float64
+	scram          map[ScramKey]ScramCredential
 }
 
 // Broker is a member of the cluster.
@@ -84,6 +86,8 @@ func Empty() *Image {
 		configs:  map[Resource]map[string]string{},
 		features: map[string]int16{},
 		deleted:  map[TopicID]int32{},
+		quotas:   map[QuotaEntity]map[string]float64{},
+		scram:    map[ScramKey]ScramCredential{},
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kbin"
 )
 
-// Record is one change of the metadata. The types below are all there are.
+// Record is one change of the metadata. The types below, and those of quotas.go and scram.go, are all there are.
 //
 // As bytes, integers big-endian, strings and lists with a uvarint count of length+1 as in Kafka's flexible messages:
 //
@@ -35,6 +35,9 @@ const (
 	kindConfigsSet       recordKind = 7
 	kindProducerIDs      recordKind = 8
 	kindFeatureSet       recordKind = 9
+	kindClientQuotasSet  recordKind = 10
+	kindScramSet         recordKind = 11
+	kindScramRemoved     recordKind = 12
 )
 
 // recordVersion is the version of every record type so far.
@@ -132,6 +135,12 @@ func newRecord(k recordKind) Record {
 		return new(ProducerIDs)
 	case kindFeatureSet:
 		return new(FeatureSet)
+	case kindClientQuotasSet:
+		return new(ClientQuotasSet)
+	case kindScramSet:
+		return new(ScramSet)
+	case kindScramRemoved:
+		return new(ScramRemoved)
 	}
 	return nil
 }
