@@ -112,17 +112,13 @@ func (c *conn) finish() {
 
 // one reads, handles and answers one request.
 func (c *conn) one(ctx context.Context) error {
-	buf := framePool.Get().(*[]byte)
-	defer putBuffer(framePool, buf)
-	var err error
-	var taken int64
-	*buf, taken, err = c.readFrame(ctx, (*buf)[:0])
-	defer func() { c.server.requests.Give(taken) }()
-	if err != nil {
+	var in incoming
+	defer c.release(&in)
+	if err := c.readFrame(ctx, &in); err != nil {
 		return err
 	}
-	req, answer, more, err := c.decode(ctx, *buf)
-	taken += more
+	req, answer, more, err := c.decode(ctx, in.bytes)
+	in.taken += more
 	if err != nil || answer != nil {
 		return errors.Join(err, c.write(req, answer))
 	}
@@ -133,39 +129,81 @@ func (c *conn) one(ctx context.Context) error {
 	return c.write(req, resp)
 }
 
-// readFrame appends the bytes of the next frame to buf. The buffer grows as bytes arrive; taken is what it took of the memory for all requests.
-func (c *conn) readFrame(ctx context.Context, buf []byte) (_ []byte, taken int64, err error) {
+// incoming is a frame and what it holds while it is read and handled.
+type incoming struct {
+	bytes []byte  // of the frame, as far as they came; in small or large
+	small *[]byte // of framePool; nil when not needed
+	large []byte  // of the server's frames; nil when not needed
+	taken int64   // of the memory for all requests
+}
+
+// readFrame reads the next frame. What was kept of former requests serves it when it is large; otherwise memory grows as bytes arrive.
+func (c *conn) readFrame(ctx context.Context, in *incoming) error {
 	c.net.SetReadDeadline(time.Now().Add(chunkTimeout))
 	head, err := c.read.Peek(4)
 	if err != nil {
-		return buf, 0, err
+		return err
 	}
 	size := int64(int32(binary.BigEndian.Uint32(head)))
 	if limit := c.server.node.Settings().Int("socket.request.max.bytes"); size <= 0 || size > limit {
-		return buf, 0, fmt.Errorf("%w: a length of %d bytes, allowed are 1 to %d", errBadFrame, size, limit)
+		return fmt.Errorf("%w: a length of %d bytes, allowed are 1 to %d", errBadFrame, size, limit)
 	}
 	if _, err := c.read.Discard(4); err != nil {
-		return buf, 0, err
+		return err
 	}
-	for chunk := int64(firstChunk); int64(len(buf)) < size; chunk = int64(len(buf)) {
-		at := len(buf)
+	if size > firstChunk {
+		in.large = c.server.frames.take(int(size))
+		in.bytes = in.large[:0]
+	}
+	for chunk := int64(firstChunk); int64(len(in.bytes)) < size; chunk = int64(len(in.bytes)) {
+		at := len(in.bytes)
 		n := min(chunk, size-int64(at))
 		if at > 0 {
 			if err := c.takeMemory(ctx, n); err != nil {
-				return buf, taken, err
+				return err
 			}
-			taken += n
+			in.taken += n
 			c.net.SetReadDeadline(time.Now().Add(chunkTimeout))
 		}
-		buf = slices.Grow(buf, int(n))[:at+int(n)]
-		if _, err := io.ReadFull(c.read, buf[at:]); err != nil {
-			return buf, taken, err
+		c.server.grow(in, at+int(n))
+		if _, err := io.ReadFull(c.read, in.bytes[at:]); err != nil {
+			return err
 		}
-		if at == 0 && size > maxPlainRequest && binary.BigEndian.Uint16(buf) != uint16(kmsg.Produce) {
-			return buf, taken, fmt.Errorf("%w: a request of %d bytes for key %d", errBadFrame, size, int16(binary.BigEndian.Uint16(buf)))
+		if at == 0 && size > maxPlainRequest && binary.BigEndian.Uint16(in.bytes) != uint16(kmsg.Produce) {
+			return fmt.Errorf("%w: a request of %d bytes for key %d", errBadFrame, size, int16(binary.BigEndian.Uint16(in.bytes)))
 		}
 	}
-	return buf, taken, nil
+	return nil
+}
+
+// grow makes in.bytes n bytes long.
+func (s *Server) grow(in *incoming, n int) {
+	switch {
+	case n <= cap(in.bytes):
+		in.bytes = in.bytes[:n]
+	case n <= firstChunk:
+		if in.small == nil {
+			in.small = framePool.Get().(*[]byte)
+		}
+		*in.small = slices.Grow((*in.small)[:0], n)[:n] // the first chunk: there is nothing to keep
+		in.bytes = *in.small
+	default:
+		larger := s.frames.make(n)[:n]
+		copy(larger, in.bytes)
+		s.frames.give(in.large)
+		in.large, in.bytes = larger, larger
+	}
+}
+
+// release gives back what a frame held.
+func (c *conn) release(in *incoming) {
+	if in.small != nil {
+		framePool.Put(in.small)
+	}
+	if in.large != nil {
+		c.server.frames.give(in.large)
+	}
+	c.server.requests.Give(in.taken)
 }
 
 // takeMemory waits for n bytes of the memory that all requests share.
@@ -267,7 +305,7 @@ func (c *conn) write(r *api.Request, resp kmsg.Response) error {
 	}
 	resp.SetVersion(r.Version)
 	buf := answerPool.Get().(*[]byte)
-	defer putBuffer(answerPool, buf)
+	defer putAnswer(buf)
 	b := append((*buf)[:0], 0, 0, 0, 0)
 	b = binary.BigEndian.AppendUint32(b, uint32(r.CorrelationID))
 	if resp.IsFlexible() && resp.Key() != int16(kmsg.ApiVersions) {
@@ -307,15 +345,15 @@ func (c *conn) writeWithin(n int) {
 }
 
 var (
-	framePool  = &sync.Pool{New: newBuffer}
+	framePool  = &sync.Pool{New: newBuffer} // for first chunks
 	answerPool = &sync.Pool{New: newBuffer}
 )
 
 func newBuffer() any { return new([]byte) }
 
-// putBuffer gives a buffer back, unless it is so large that keeping it would hold memory for the rare large request.
-func putBuffer(p *sync.Pool, b *[]byte) {
-	if cap(*b) <= keepBuffer {
-		p.Put(b)
+// putAnswer gives a buffer back, unless it is so large that keeping it would hold memory for the rare large answer.
+func putAnswer(b *[]byte) {
+	if cap(*b) <= keepAnswer {
+		answerPool.Put(b)
 	}
 }

@@ -33,8 +33,12 @@ const (
 	// its connection closed: that happens only when hundreds of clients ask for much and read nothing.
 	replyMemory = 256 << 20
 
-	// keepBuffer is the largest buffer that goes back to the pool; larger ones are left to the collector.
-	keepBuffer = 4 << 20
+	// keepBuffers is what is kept of the memory of large requests for those that come: enough for two requests at work with all that a client's defaults
+	// let it send at once (Java 1 MiB, franz-go about 10 MiB).
+	keepBuffers = 24 << 20
+
+	// keepAnswer is the largest buffer of an answer that is kept; larger ones are left to the collector.
+	keepAnswer = 4 << 20
 
 	// maxPlainRequest bounds every request but Produce; frame.MaxMemory bounds what may be made of any. The largest honest request that is no
 	// Produce (an assignment for 10,000 members) takes about 10 MiB.

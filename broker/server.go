@@ -35,6 +35,7 @@ type Server struct {
 	cancel context.CancelFunc
 
 	requests   *budget.Budget // memory of all requests
+	frames     buffers
 	replies    *budget.Budget // memory of all answers but fetches
 	panics     atomic.Int64
 	complaints complaints
