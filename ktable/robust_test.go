@@ -28,17 +28,22 @@ type brokenPartition struct{ statestore.Partition }
 
 func (brokenPartition) Get([]byte, []byte) ([]byte, bool, error) { return nil, false, errDisk }
 
+// everyFault is a policy with one handler for all.
+func everyFault(handler func(*stream.Fault) stream.Decision) stream.Faults {
+	return stream.Faults{Deserialization: handler, Processing: handler, Production: handler}
+}
+
 // TestStoreThatFailsIsNeverSkipped: a handler that skips everything is not asked about a store that cannot be read, and the fault names the operator.
 func TestStoreThatFailsIsNeverSkipped(t *testing.T) {
 	b := stream.NewBuilder()
 	ktable.Count(stream.GroupByKey(stream.From(b, text("in"))), statestore.KeyValue("s", serde.String, serde.Int64))
 	asked := 0
 	d := start(t, b, runtimetest.Config{
-		Open:    func() (statestore.Engine, error) { return brokenEngine{memstore.New()}, nil },
-		OnFault: func(*runtimetest.Fault) bool { asked++; return true },
+		Open:   func() (statestore.Engine, error) { return brokenEngine{memstore.New()}, nil },
+		Faults: everyFault(func(*stream.Fault) stream.Decision { asked++; return stream.Skip }),
 	})
 	err := d.PipeRaw("in", []byte("k"), []byte("v"), 1)
-	var f *runtimetest.Fault
+	var f *stream.Fault
 	if !errors.As(err, &f) || !errors.Is(err, errDisk) || f.Op != "ktable.Count" || f.Topic != "in" || asked != 0 {
 		t.Errorf("asked %d times, the error is %v", asked, err)
 	}

@@ -423,7 +423,7 @@ func TestFailureInATableNamesTheOperator(t *testing.T) {
 		apply(ktable.From(b, text("in"), texts("s")))
 		d := start(t, b, runtimetest.Config{})
 		err := d.PipeRaw("in", []byte("k"), []byte("v"), 1)
-		var f *runtimetest.Fault
+		var f *stream.Fault
 		if !errors.As(err, &f) || !errors.Is(err, boom) || f.Op != op {
 			t.Errorf("%s: the error is %v", op, err)
 		}
@@ -432,7 +432,7 @@ func TestFailureInATableNamesTheOperator(t *testing.T) {
 	ktable.ReduceCtx(stream.GroupByKey(stream.From(b, text("in"))), func(context.Context, string, string, string) (string, error) { return "", boom }, texts("s"))
 	d := start(t, b, runtimetest.Config{})
 	feed(t, d, "in", "k=a@1")
-	var f *runtimetest.Fault
+	var f *stream.Fault
 	if err := d.PipeRaw("in", []byte("k"), []byte("v"), 1); !errors.As(err, &f) || f.Op != "ktable.ReduceCtx" || f.Offset != 1 {
 		t.Errorf("the error is %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/record"
 	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/stream"
 )
 
 // Guarantee is what holds for every input record whatever fails.
@@ -116,9 +117,9 @@ type Config struct {
 	// TaskTimeout is how long a task may fail for reasons that might pass (a broker is away) before Run gives up. Default 5 min.
 	TaskTimeout time.Duration
 
-	// OnFault decides about records that cannot be decoded, processed or encoded. Nil fails on each: Run returns an error that names the operator, the record and the line.
-	// It is called on the worker's goroutine.
-	OnFault func(*Fault) Decision
+	// Faults decides about records that cannot be decoded, processed or encoded. The zero value fails on each: Run returns an error that names the operator, the record
+	// and the line. A dead-letter topic must exist.
+	Faults stream.Faults
 	// OnState is told every change of the state, in order, on a goroutine of its own.
 	OnState func(from, to State)
 	// Logger takes what an operator of the application may want to know. Default slog.Default().
@@ -168,6 +169,9 @@ func (c Config) Validate() error {
 	fault(c.InstanceID != "" && !legalName.MatchString(c.InstanceID), "InstanceID %q: letters, digits, '.', '_' and '-' only", c.InstanceID)
 	fault(c.ReplicationFactor < 0, "ReplicationFactor is negative")
 	fault(c.Compression < NoCompression || c.Compression > Zstd, "Compression is %d", c.Compression)
+	if err := c.Faults.Validate(); err != nil {
+		faults = append(faults, fmt.Errorf("runtime: Config.Faults.DeadLetterTopic: %w", err))
+	}
 	fault(c.StartTimeout < 0 || c.TaskTimeout < 0, "StartTimeout or TaskTimeout is negative")
 	return errors.Join(faults...)
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -116,7 +117,11 @@ func (e *env) Send(ref topology.TopicRef, partition int32, r *topology.RawRecord
 		}
 		headers = e.headers
 	}
-	return e.t.w.producer.Append(t, partition, r.Timestamp, r.Key, r.Value, headers)
+	err = e.t.w.producer.Append(t, partition, r.Timestamp, r.Key, r.Value, headers)
+	if errors.Is(err, client.ErrRecordTooLarge) {
+		return fmt.Errorf("%w: %w", topology.ErrRejected, err)
+	}
+	return err
 }
 
 func (e *env) Now() int64 { return time.Now().UnixMilli() }
@@ -128,9 +133,5 @@ func (e *env) Dropped(node string, reason topology.DropReason) {
 	e.t.drops[dropKey{node, reason}]++
 }
 
-// Handles reports that the user decides about faults.
-func (e *env) Handles(kind topology.FaultKind) bool { return e.t.w.app.cfg.OnFault != nil }
-
-func (e *env) HandleFault(f *topology.Fault) (skip bool) {
-	return e.t.w.app.cfg.OnFault(f) == Skip
-}
+// Faults is how the application handles records that fail.
+func (e *env) Faults() *topology.FaultPolicy { return &e.t.w.app.cfg.Faults }

@@ -122,12 +122,12 @@ func TestASkippedFaultIsCountedAndCommitted(t *testing.T) {
 	c := newCluster(t)
 	topo, in, out := numbers(t, c)
 	c.produce(in, 1, []string{"1", "2", "three", "4"})
-	i := c.start(topo, Config{Workers: 1, OnFault: func(f *Fault) Decision {
-		if f.Kind == Processing && f.Offset == 2 {
-			return Skip
+	i := c.start(topo, Config{Workers: 1, Faults: stream.Faults{Processing: func(f *stream.Fault) stream.Decision {
+		if f.Kind == stream.FaultProcessing && f.Offset == 2 {
+			return stream.Skip
 		}
-		return Fail
-	}})
+		return stream.Fail
+	}}})
 	i.await(t, "the end of the input", soon, Progress.Done)
 	task := i.app.Progress().Tasks[0]
 	if task.Processed != 4 || len(task.Drops) != 1 || task.Drops[0].Count != 1 || task.Drops[0].Reason != "failed" {

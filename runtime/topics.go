@@ -71,6 +71,9 @@ func (a *App) topicNames() topicNames {
 			}
 		}
 	}
+	if dead := a.cfg.Faults.DeadLetterTopic; dead != "" {
+		n.sinks = append(n.sinks, dead)
+	}
 	for _, t := range a.topo.Internal() {
 		if name := t.Ref.Resolve(a.cfg.AppID); t.Kind == topology.Repartition {
 			n.repartitions = append(n.repartitions, name)

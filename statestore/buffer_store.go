@@ -92,7 +92,7 @@ func (s *bufferStore[K, V]) slot(key K) (v buffered, found bool, err error) {
 	}
 	k, err := s.keys.Append(s.key[:0], key)
 	if err != nil {
-		return v, false, s.fail("encode a key", err)
+		return v, false, s.unencodable("a key", err)
 	}
 	s.key = k
 	b, found, err := s.get(k)
@@ -140,7 +140,7 @@ func (s *bufferStore[K, V]) Put(time int64, key K, change Buffered[V], from *Rec
 	b = binary.BigEndian.AppendUint32(b, lengthNull)
 	if change.HasNew && !s.null(change.New) {
 		if b, err = s.values.Append(b, change.New); err != nil {
-			return s.fail("encode a value", err)
+			return s.unencodable("a value", err)
 		}
 		binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	}
@@ -167,7 +167,7 @@ func (s *bufferStore[K, V]) encode(dst *[]byte, value V, has bool) (bool, error)
 	}
 	b, err := s.values.Append(*dst, value)
 	if err != nil {
-		return false, s.fail("encode a value", err)
+		return false, s.unencodable("a value", err)
 	}
 	*dst = b
 	return true, nil

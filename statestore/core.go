@@ -2,6 +2,7 @@ package statestore
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/millrace-io/millrace/statestore/internal/overlay"
@@ -63,6 +64,16 @@ func (c *core) StoreName() string { return c.name }
 // fail names the store in an error of its engine or serdes.
 func (c *core) fail(doing string, err error) error {
 	return fmt.Errorf("statestore: store %q: %s: %w", c.name, doing, err)
+}
+
+// ErrEncoding is wrapped by the errors of a store about a key or value that its serde cannot encode: the fault of what was to be stored, not of the store.
+var ErrEncoding = errors.New("cannot be encoded")
+
+// unencodable names the store in an error of a serde.
+func (c *core) unencodable(what string, err error) error { return unencodable(c.name, what, err) }
+
+func unencodable(store, what string, err error) error {
+	return fmt.Errorf("statestore: store %q: %s %w: %w", store, what, ErrEncoding, err)
 }
 
 // get returns timestamp | value of a key, valid until the store's next call.

@@ -81,14 +81,14 @@ func (s *graceStore[K, V]) Add(key K, value V, from *RecordContext) error {
 	}
 	k, err := s.keys.Append(binary.BigEndian.AppendUint64(append(s.key[:0], 0), uint64(from.Timestamp)), key)
 	if err != nil {
-		return s.fail("encode a key", err)
+		return s.unencodable("a key", err)
 	}
 	s.key = binary.BigEndian.AppendUint32(k, s.numbers.nextSeq())
 	v := appendContext(binary.BigEndian.AppendUint64(s.encoded[:0], uint64(from.Timestamp)), from)
 	v = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(v, lengthNull), lengthNull)
 	at := len(v)
 	if v, err = s.values.Append(append(v, 0, 0, 0, 0), value); err != nil {
-		return s.fail("encode a value", err)
+		return s.unencodable("a value", err)
 	}
 	binary.BigEndian.PutUint32(v[at:], uint32(len(v)-at-4))
 	s.encoded = binary.BigEndian.AppendUint64(v, 0)

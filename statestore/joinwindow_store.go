@@ -54,7 +54,7 @@ func (s *joinWindowStore[K, V]) Put(key K, timestamp int64, value V) (stored boo
 	}
 	k, err := s.keys.Append(s.key[:0], key)
 	if err != nil {
-		return false, s.fail("encode a key", err)
+		return false, s.unencodable("a key", err)
 	}
 	s.key = appendWindowKey(k, timestamp, s.nextSeq())
 	if !s.observe(timestamp) {
@@ -62,7 +62,7 @@ func (s *joinWindowStore[K, V]) Put(key K, timestamp int64, value V) (stored boo
 	}
 	v, err := s.values.Append(binary.BigEndian.AppendUint64(s.encoded[:0], uint64(timestamp)), value)
 	if err != nil {
-		return false, s.fail("encode a value", err)
+		return false, s.unencodable("a value", err)
 	}
 	s.encoded = v
 	s.table.Put(s.key, v)
@@ -73,7 +73,7 @@ func (s *joinWindowStore[K, V]) Fetch(key K, earliest, latest int64) iter.Seq2[W
 	return func(yield func(WindowEntry[K, V], error) bool) {
 		k, err := s.keys.Append(s.key[:0], key)
 		if err != nil {
-			yield(WindowEntry[K, V]{}, s.fail("encode a key", err))
+			yield(WindowEntry[K, V]{}, s.unencodable("a key", err))
 			return
 		}
 		s.key = k

@@ -55,7 +55,7 @@ func (s *keyValueStore[K, V]) GetWithTime(key K) (value V, timestamp int64, foun
 func (s *keyValueStore[K, V]) encodeKey(key K) ([]byte, error) {
 	k, err := s.keys.Append(s.key[:0], key)
 	if err != nil {
-		return nil, s.fail("encode a key", err)
+		return nil, s.unencodable("a key", err)
 	}
 	s.key = k
 	return k, nil
@@ -73,7 +73,7 @@ func (s *keyValueStore[K, V]) Put(key K, value V, timestamp int64) error {
 	}
 	v, err := s.values.Append(binary.BigEndian.AppendUint64(s.encoded[:0], uint64(timestamp)), value)
 	if err != nil {
-		return s.fail("encode a value", err)
+		return s.unencodable("a value", err)
 	}
 	s.encoded = v
 	s.table.Put(k, v)
@@ -93,7 +93,7 @@ func (s *keyValueStore[K, V]) Range(r Range[K]) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
 		lo, hi, none, err := r.bounds(s.keys)
 		if err != nil {
-			yield(Entry[K, V]{}, s.fail("encode a key", err))
+			yield(Entry[K, V]{}, s.unencodable("a key", err))
 			return
 		}
 		if none {

@@ -63,7 +63,7 @@ func (s *sessionStore[K, V]) FetchSession(key K, start, end int64) (value V, fou
 func (s *sessionStore[K, V]) sessionKey(key K, start, end int64) ([]byte, error) {
 	k, err := s.keys.Append(s.key[:0], key)
 	if err != nil {
-		return nil, s.fail("encode a key", err)
+		return nil, s.unencodable("a key", err)
 	}
 	s.key = appendSessionKey(k, start, end)
 	return s.key, nil
@@ -81,7 +81,7 @@ func (s *sessionStore[K, V]) Put(key K, start, end int64, value V, timestamp int
 	}
 	v, err := s.values.Append(binary.BigEndian.AppendUint64(s.encoded[:0], uint64(timestamp)), value)
 	if err != nil {
-		return false, s.fail("encode a value", err)
+		return false, s.unencodable("a value", err)
 	}
 	s.encoded = v
 	s.table.Put(k, v)
@@ -124,7 +124,7 @@ func (s *sessionStore[K, V]) find(key K, earliestEnd, latestStart int64, reverse
 	return func(yield func(SessionEntry[K, V], error) bool) {
 		k, err := s.keys.Append(s.key[:0], key)
 		if err != nil {
-			yield(SessionEntry[K, V]{}, s.fail("encode a key", err))
+			yield(SessionEntry[K, V]{}, s.unencodable("a key", err))
 			return
 		}
 		s.key = k

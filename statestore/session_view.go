@@ -20,7 +20,7 @@ type sessionView[K, V any] struct {
 func (w *sessionView[K, V]) FetchSession(key K, start, end int64) (value V, found bool, err error) {
 	k, err := w.spec.key.Append(nil, key)
 	if err != nil {
-		return value, false, fmt.Errorf("statestore: store %q: encode a key: %w", w.spec.name, err)
+		return value, false, unencodable(w.spec.name, "a key", err)
 	}
 	k = appendSessionKey(k, start, end)
 	for _, p := range w.partitions {
@@ -110,7 +110,7 @@ func (w *sessionView[K, V]) open(p Partition, reverse bool, of func(*sessionFetc
 	}
 	walk := new(sessionFetchWalk)
 	if err := of(&walk.sessionFetch, s); err != nil {
-		return nil, fmt.Errorf("statestore: store %q: encode a key: %w", w.spec.name, err)
+		return nil, unencodable(w.spec.name, "a key", err)
 	}
 	it, err := s.scan(p, walk.lo, walk.hi, walk.earliest, saturate(walk.latest), reverse)
 	if err != nil {

@@ -89,7 +89,7 @@ func (s *unmatchedStore[K, L, R]) place(side Side, key K, timestamp int64) error
 	}
 	k, err := s.keys.Append(append(binary.BigEndian.AppendUint64(s.key[:0], uint64(timestamp)), byte(side)), key)
 	if err != nil {
-		return s.fail("encode a key", err)
+		return s.unencodable("a key", err)
 	}
 	s.key = k
 	return nil
@@ -127,7 +127,7 @@ func addUnmatched[K, L, R, V any](s *unmatchedStore[K, L, R], side Side, key K, 
 	at := len(b)
 	b, err = values.Append(append(b, 0, 0, 0, 0, byte(side)), value)
 	if err != nil {
-		return s.fail("encode a value", err)
+		return s.unencodable("a value", err)
 	}
 	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	s.list = b

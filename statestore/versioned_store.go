@@ -80,7 +80,7 @@ type versionedStore[K, V any] struct {
 func (s *versionedStore[K, V]) encodeKey(key K) ([]byte, error) {
 	k, err := s.keys.Append(s.encoded[:0], key)
 	if err != nil {
-		return nil, s.latest.fail("encode a key", err)
+		return nil, s.latest.unencodable("a key", err)
 	}
 	s.encoded = k
 	return k, nil
@@ -101,7 +101,7 @@ func (s *versionedStore[K, V]) Put(key K, value V, timestamp int64) (validTo int
 	}
 	v, err := s.values.Append(s.content[:0], value)
 	if err != nil {
-		return NotPut, s.latest.fail("encode a value", err)
+		return NotPut, s.latest.unencodable("a value", err)
 	}
 	s.content = v
 	return s.put(k, v, timestamp)
@@ -145,7 +145,7 @@ func (s *versionedStore[K, V]) Versions(key K, from, to int64) iter.Seq2[Version
 	return func(yield func(Version[V], error) bool) {
 		k, err := s.keys.Append(nil, key) // of this walk's own, as is m: the loop's body may use the store
 		if err != nil {
-			yield(Version[V]{}, s.latest.fail("encode a key", err))
+			yield(Version[V]{}, s.latest.unencodable("a key", err))
 			return
 		}
 		m := new(merged)

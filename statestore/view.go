@@ -25,7 +25,7 @@ func (w *keyValueView[K, V]) Get(key K) (value V, found bool, err error) {
 func (w *keyValueView[K, V]) GetWithTime(key K) (value V, timestamp int64, found bool, err error) {
 	k, err := w.spec.key.Append(nil, key)
 	if err != nil {
-		return value, 0, false, fmt.Errorf("statestore: store %q: encode a key: %w", w.spec.name, err)
+		return value, 0, false, unencodable(w.spec.name, "a key", err)
 	}
 	for _, p := range w.partitions {
 		v, found, err := p.Get(nil, k)
@@ -46,7 +46,7 @@ func (w *keyValueView[K, V]) Range(r Range[K]) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
 		lo, hi, none, err := r.bounds(w.spec.key)
 		if err != nil {
-			yield(Entry[K, V]{}, fmt.Errorf("statestore: store %q: encode a key: %w", w.spec.name, err))
+			yield(Entry[K, V]{}, unencodable(w.spec.name, "a key", err))
 			return
 		}
 		if none {
@@ -89,7 +89,7 @@ func (w *windowView[K, V]) Fetch(key K, start int64) (value V, found bool, err e
 func (w *windowView[K, V]) FetchWithTime(key K, start int64) (value V, timestamp int64, found bool, err error) {
 	k, err := w.spec.key.Append(nil, key)
 	if err != nil {
-		return value, 0, false, fmt.Errorf("statestore: store %q: encode a key: %w", w.spec.name, err)
+		return value, 0, false, unencodable(w.spec.name, "a key", err)
 	}
 	k = appendWindowKey(k, start, 0)
 	for _, p := range w.partitions {
@@ -177,7 +177,7 @@ func (w *windowView[K, V]) open(p Partition, reverse bool, of func(*fetch, *segm
 	}
 	walk := new(fetchWalk)
 	if err := of(&walk.fetch, s); err != nil {
-		return nil, fmt.Errorf("statestore: store %q: encode a key: %w", w.spec.name, err)
+		return nil, unencodable(w.spec.name, "a key", err)
 	}
 	it, err := s.scan(p, walk.lo, walk.hi, walk.from, walk.to, reverse)
 	if err != nil {

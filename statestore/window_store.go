@@ -81,7 +81,7 @@ func (s *windowStore[K, V]) FetchWithTime(key K, start int64) (value V, timestam
 func (s *windowStore[K, V]) windowKey(key K, start int64) ([]byte, error) {
 	k, err := s.keys.Append(s.key[:0], key)
 	if err != nil {
-		return nil, s.fail("encode a key", err)
+		return nil, s.unencodable("a key", err)
 	}
 	s.key = appendWindowKey(k, start, 0)
 	return s.key, nil
@@ -99,7 +99,7 @@ func (s *windowStore[K, V]) Put(key K, start int64, value V, timestamp int64) (s
 	}
 	v, err := s.values.Append(binary.BigEndian.AppendUint64(s.encoded[:0], uint64(timestamp)), value)
 	if err != nil {
-		return false, s.fail("encode a value", err)
+		return false, s.unencodable("a value", err)
 	}
 	s.encoded = v
 	s.table.Put(k, v)
@@ -138,7 +138,7 @@ func (s *windowStore[K, V]) fetchKey(key K, from, to int64, reverse bool) iter.S
 	return func(yield func(WindowEntry[K, V], error) bool) {
 		k, err := s.keys.Append(s.key[:0], key)
 		if err != nil {
-			yield(WindowEntry[K, V]{}, s.fail("encode a key", err))
+			yield(WindowEntry[K, V]{}, s.unencodable("a key", err))
 			return
 		}
 		s.key = k

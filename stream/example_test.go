@@ -85,10 +85,10 @@ func ExampleMapValuesCtx() {
 	})
 	stream.To(parsed, degrees)
 
-	d := run(b, runtimetest.Config{OnFault: func(f *runtimetest.Fault) bool {
+	d := run(b, runtimetest.Config{Faults: stream.Faults{Processing: func(f *stream.Fault) stream.Decision {
 		fmt.Printf("skipped: %s: offset %d: %v\n", f.Op, f.Offset, errors.Unwrap(f.Err))
-		return true
-	}})
+		return stream.Skip
+	}}})
 	defer d.Close()
 	check(runtimetest.Pipe(d, readings, "roof", "21", 0))
 	check(runtimetest.Pipe(d, readings, "roof", "warm", 1))

@@ -51,7 +51,7 @@ func TestFailureNamesOperatorLineAndRecord(t *testing.T) {
 			c.apply(stream.MapValues(stream.From(b, in), func(v string) string { return v }))
 			d := start(t, b, runtimetest.Config{})
 			err := runtimetest.Pipe(d, in, "k", "v", 1)
-			var f *runtimetest.Fault
+			var f *stream.Fault
 			if !errors.As(err, &f) {
 				t.Fatalf("the error is %v", err)
 			}
@@ -79,7 +79,7 @@ func TestPanicAfterAYieldNamesTheIteratorsOperator(t *testing.T) {
 	})
 	stream.ForEach(words, func(string, string) {})
 	d := start(t, b, runtimetest.Config{})
-	var f *runtimetest.Fault
+	var f *stream.Fault
 	if err := runtimetest.Pipe(d, in, "k", "v", 1); !errors.As(err, &f) || f.Op != "stream.FlatMapValues" {
 		t.Errorf("the error is %v", err)
 	}
@@ -102,10 +102,10 @@ func TestSkippedFaultLeavesSiblingsAndTheRestRunning(t *testing.T) {
 		return "second " + v, nil
 	}), out)
 	var ops []string
-	d := start(t, b, runtimetest.Config{OnFault: func(f *runtimetest.Fault) bool {
+	d := start(t, b, runtimetest.Config{Faults: stream.Faults{Processing: func(f *stream.Fault) stream.Decision {
 		ops = append(ops, f.Op)
-		return true
-	}})
+		return stream.Skip
+	}}})
 	for i, v := range []string{"good", "bad", "worse"} {
 		if err := runtimetest.Pipe(d, in, "k", v, int64(i)); err != nil {
 			t.Fatal(err)
@@ -133,7 +133,7 @@ func TestHandlerIsAskedOncePerFault(t *testing.T) {
 	s := stream.Peek(stream.Peek(stream.From(b, in), func(string, string) {}), func(string, string) {})
 	stream.ForEach(s, func(string, string) { panic(errUser) })
 	asked := 0
-	d := start(t, b, runtimetest.Config{OnFault: func(*runtimetest.Fault) bool { asked++; return false }})
+	d := start(t, b, runtimetest.Config{Faults: stream.Faults{Processing: func(*stream.Fault) stream.Decision { asked++; return stream.Fail }}})
 	if err := runtimetest.Pipe(d, in, "k", "v", 1); !errors.Is(err, errUser) || asked != 1 {
 		t.Errorf("asked %d times: %v", asked, err)
 	}
@@ -147,11 +147,11 @@ func TestUndecodableRecordFailsOrIsSkipped(t *testing.T) {
 		return start(t, b, c)
 	}
 	d := make(runtimetest.Config{})
-	var f *runtimetest.Fault
-	if err := d.PipeRaw("in", []byte("k"), []byte("xx"), 1); !errors.As(err, &f) || f.Kind != runtimetest.FaultDeserialization || !strings.Contains(err.Error(), "value: ") {
+	var f *stream.Fault
+	if err := d.PipeRaw("in", []byte("k"), []byte("xx"), 1); !errors.As(err, &f) || f.Kind != stream.FaultDeserialization || !strings.Contains(err.Error(), "value: ") {
 		t.Errorf("the error is %v", err)
 	}
-	d = make(runtimetest.Config{OnFault: func(f *runtimetest.Fault) bool { return f.Kind == runtimetest.FaultDeserialization }})
+	d = make(runtimetest.Config{Faults: stream.Faults{Deserialization: stream.SkipFaults}})
 	if err := errors.Join(d.PipeRaw("in", []byte("k"), []byte("xx"), 1), runtimetest.Pipe(d, numbers, "k", 7, 2)); err != nil {
 		t.Fatal(err)
 	}
@@ -177,8 +177,8 @@ func TestValueThatCannotBeWrittenIsAProductionFault(t *testing.T) {
 	b, in := stream.NewBuilder(), text("in")
 	stream.To(stream.From(b, in), stream.NewTopic("out", serde.String, serde.Serde[string](refusing{serde.String})))
 	d := start(t, b, runtimetest.Config{})
-	var f *runtimetest.Fault
-	if err := runtimetest.Pipe(d, in, "k", "secret", 1); !errors.As(err, &f) || f.Kind != runtimetest.FaultProduction || f.Op != "stream.To" {
+	var f *stream.Fault
+	if err := runtimetest.Pipe(d, in, "k", "secret", 1); !errors.As(err, &f) || f.Kind != stream.FaultProduction || f.Op != "stream.To" {
 		t.Errorf("the error is %v", err)
 	}
 }

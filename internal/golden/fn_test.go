@@ -1,15 +1,19 @@
 package golden_test
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// errUser is the fault that failIf and failOn make.
-var errUser = errors.New("the case's function fails")
+// userFault is the type of the fault that failIf and failOn make.
+type userFault struct{}
+
+func (userFault) Error() string { return "the case's function fails" }
+
+// errUser is that fault.
+var errUser error = userFault{}
 
 // expr is an expression over a key and a value.
 type expr func(key, value text) (text, error)

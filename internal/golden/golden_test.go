@@ -18,6 +18,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/runtimetest"
 	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/statestore/diskstore"
+	"github.com/millrace-io/millrace/stream"
 )
 
 var dir = flag.String("golden", "testdata", "directory of the cases")
@@ -135,14 +136,15 @@ func play(t *testing.T, c *goldenCase, m mode) (reason string) {
 
 func (in *interpreter) config(open func() (statestore.Engine, error)) runtimetest.Config {
 	c := runtimetest.Config{Open: open, App: "golden", Start: time.UnixMilli(in.c.Config.WallClock), WriteBack: in.c.Config.CacheBytes > 0}
+	onFault := stream.SkipFaults
+	if dead := in.c.Config.DeadLetterQueue; dead != "" {
+		onFault, c.Faults.DeadLetterTopic = stream.DeadLetterFaults, dead
+	}
 	if in.c.Config.DeserializationHandler == "continue" {
-		c.FaultKinds = append(c.FaultKinds, runtimetest.FaultDeserialization)
+		c.Faults.Deserialization = onFault
 	}
 	if in.c.Config.ProcessingHandler == "continue" {
-		c.FaultKinds = append(c.FaultKinds, runtimetest.FaultProcessing)
-	}
-	if len(c.FaultKinds) > 0 {
-		c.OnFault = func(*runtimetest.Fault) bool { return true }
+		c.Faults.Processing = onFault
 	}
 	return c
 }
@@ -205,9 +207,15 @@ func (in *interpreter) results(m machine, topic string) (out []outRecord, err er
 		}
 		o.Topic, o.TS = topic, r.Timestamp
 		for _, h := range r.Headers {
+			if h.Key == stackHeader || h.Key == messageHeader { // left out of the cases
+				continue
+			}
 			pair := [2]*string{&h.Key, nil}
 			if h.Value != nil {
 				v := string(h.Value)
+				if class, ok := classes[v]; ok && h.Key == exceptionHeader {
+					v = class
+				}
 				pair[1] = &v
 			}
 			o.Headers = append(o.Headers, pair)
@@ -215,6 +223,32 @@ func (in *interpreter) results(m machine, topic string) (out []outRecord, err er
 		out = append(out, o)
 	}
 	return out, nil
+}
+
+// Headers of dead letters.
+const (
+	exceptionHeader = "__streams.errors.exception"
+	messageHeader   = "__streams.errors.message"
+	stackHeader     = "__streams.errors.stacktrace"
+)
+
+// classes are the library's classes where our dead letters name a type of Go.
+var classes = map[string]string{
+	"deserialization error": "org.apache.kafka.common.errors.SerializationException",
+	"golden_test.userFault": "UserFault",
+}
+
+// deadLetter shows a dead letter, which is the bytes of an input record.
+func deadLetter(raw *runtimetest.RawRecord) (o outRecord, err error) {
+	if raw.Key != nil {
+		key := hex.EncodeToString(raw.Key)
+		o.Key = &key
+	}
+	if raw.Value != nil {
+		value := hex.EncodeToString(raw.Value)
+		o.Value = &value
+	}
+	return o, nil
 }
 
 // unlogged tells whether a store of the case has no changelog to come back from.

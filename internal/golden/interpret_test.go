@@ -100,7 +100,7 @@ func interpret(c *goldenCase) (in *interpreter, reason string) {
 func (in *interpreter) checkConfig() {
 	c := in.c.Config
 	if c.DeadLetterQueue != "" {
-		skip("dead letter queue")
+		in.sinks[c.DeadLetterQueue] = deadLetter
 	}
 	if c.CacheBytes > 0 && c.CacheBytes < 1000 {
 		skip("eviction from a cache of %d bytes", c.CacheBytes)

@@ -68,9 +68,11 @@ func AddTopicSource[K, V any](g *Graph, op Op, name string, spec SourceSpec, s S
 		at, id := w.At(n)
 		t := w.task
 		return func(raw *RawRecord, timestamp int64) error {
-			*at = id
-			if err := d.decode(raw, timestamp); err != nil {
-				return t.fault(FaultDeserialization, n, err)
+			*at, t.phase = id, FaultDeserialization
+			err := d.decode(raw, timestamp)
+			t.phase = FaultProcessing
+			if err != nil {
+				return t.newFault(FaultDeserialization, n, err)
 			}
 			t.streamTime = max(t.streamTime, timestamp)
 			return next(&d.rec)
@@ -81,11 +83,15 @@ func AddTopicSource[K, V any](g *Graph, op Op, name string, spec SourceSpec, s S
 // EventTime makes a timestamp extractor from a function over the decoded record. The function gets the record's own time and the highest event time of
 // the partition so far, each -1 when there is none.
 func EventTime[K, V any](s Serdes[K, V], f func(key K, value V, recordTime, partitionTime int64) int64) func(w *Wiring) TimestampFunc {
-	return func(*Wiring) TimestampFunc {
+	return func(w *Wiring) TimestampFunc {
 		d := newDecoder(s)
+		t := w.task
 		return func(raw *RawRecord, partitionTime int64) (int64, error) {
-			if err := d.decode(raw, raw.Timestamp); err != nil {
-				return 0, err
+			t.phase = FaultDeserialization
+			err := d.decode(raw, raw.Timestamp)
+			t.phase = FaultTimestamp
+			if err != nil {
+				return 0, t.newFault(FaultDeserialization, t.current(), err)
 			}
 			return f(d.rec.Key, d.rec.Value, raw.Timestamp, partitionTime), nil
 		}
@@ -113,6 +119,9 @@ func newEncoder[K, V any](s Serdes[K, V]) *encoder[K, V] {
 }
 
 func (e *encoder[K, V]) encode(r *Record[K, V]) (err error) {
+	if r.Timestamp < 0 {
+		return fmt.Errorf("the time %d is before 1970", r.Timestamp)
+	}
 	e.raw.Key, e.raw.Value = nil, nil
 	if !r.KeyNull {
 		if e.key, err = e.serdes.Key.Append(e.key[:0], r.Key); err != nil {

@@ -11,8 +11,9 @@ type FaultKind int8
 const (
 	FaultDeserialization FaultKind = iota // a source could not decode it
 	FaultProcessing                       // a user's function returned an error or panicked
-	FaultProduction                       // a result could not be encoded for its topic
-	FaultInternal                         // a store or the environment failed, or a value could not be encoded for a store: no handler can skip it
+	FaultProduction                       // a result could not be encoded for its topic or store, or is too large for its topic
+	FaultTimestamp                        // a record has no usable event time: no handler is asked, the source's options decide
+	FaultInternal                         // a store or the environment failed: no handler can skip it
 )
 
 func (k FaultKind) String() string {
@@ -23,6 +24,8 @@ func (k FaultKind) String() string {
 		return "processing"
 	case FaultProduction:
 		return "production"
+	case FaultTimestamp:
+		return "timestamp"
 	case FaultInternal:
 		return "internal"
 	}
@@ -32,6 +35,7 @@ func (k FaultKind) String() string {
 // Fault is a record that failed: where in the topology, where in the user's program, and which record of which topic caused it.
 type Fault struct {
 	Kind FaultKind
+	Task TaskID
 	Node string // the operator
 	Op   string // the DSL function that added it, such as "stream.Map"
 	Site Site   // the user's line that added it
@@ -41,6 +45,12 @@ type Fault struct {
 	Offset    int64
 	Err       error  // what went wrong; a recovered panic is a *[Panic]
 	Stack     []byte // of a recovered panic, else nil
+
+	// Timestamp is the time of what the operator was given. Record is the input record in process as it lay in its topic, nil when none was, and Headers are those of
+	// what the operator was given. The last two are borrowed: they are there while a handler is asked, and nil afterwards.
+	Timestamp int64
+	Record    *RawRecord
+	Headers   []Header
 
 	decided bool // the handler has been asked: outer operators must not ask again
 }

@@ -59,6 +59,7 @@ func (n *Node) Op() Op { return n.op }
 type storeUse struct {
 	spec   statestore.Spec
 	op     Op
+	shared bool      // it belongs to the processors that use it, else to the operator at op
 	source *TopicRef // the table's source topic when it is also the changelog
 }
 
@@ -195,6 +196,29 @@ func (g *Graph) AddStore(op Op, n *Node, spec statestore.Spec) {
 	g.storeByRef[name] = u
 	g.stores = append(g.stores, u)
 	n.stores = append(n.stores, u)
+}
+
+// UseStore lets a processor use a store: one that other processors have under the same handle, or one that an operator owns, to read it, or a new one.
+func (g *Graph) UseStore(op Op, n *Node, spec statestore.Spec) {
+	if spec == nil {
+		g.Fault(op, "a store is nil")
+		return
+	}
+	was := g.storeByRef[spec.StoreName()]
+	if was == nil {
+		g.AddStore(op, n, spec)
+		if was = g.storeByRef[spec.StoreName()]; was != nil {
+			was.shared = true
+		}
+		return
+	}
+	if was.spec != spec {
+		g.Fault(op, "store %q is already used at %s under another handle", spec.StoreName(), was.op.Site)
+		return
+	}
+	if !n.owns(was) {
+		n.stores = append(n.stores, was)
+	}
 }
 
 // Connect lets a node read stores that other nodes own: they then live in one sub-topology.

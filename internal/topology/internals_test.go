@@ -89,8 +89,8 @@ func scheduled(t *testing.T, env Env, clock Clock, interval int64, fire func(int
 			return next(&Record[int, int]{Timestamp: ts})
 		}
 	})
-	AddProcessor(g, op, "tick", []*Node{src}, func(w *Wiring, _ *Node, next Sink[int, int]) Sink[int, int] {
-		*cancel = w.Schedule(clock, interval, fire)
+	AddProcessor(g, op, "tick", []*Node{src}, func(w *Wiring, n *Node, next Sink[int, int]) Sink[int, int] {
+		*cancel = w.Schedule(n, Punctuation{Clock: clock, Every: interval, Fire: fire})
 		return next
 	})
 	topo, err := g.Build()

@@ -15,6 +15,12 @@ type Record[K, V any] struct {
 	Headers   []Header
 }
 
+// WithHeader is the record with one header more; the headers of r stay as they are.
+func (r Record[K, V]) WithHeader(key string, value []byte) Record[K, V] {
+	r.Headers = append(r.Headers[:len(r.Headers):len(r.Headers)], Header{Key: key, Value: value})
+	return r
+}
+
 // Change is the value on an edge of a table: what a key had and what it has now.
 type Change[V any] struct {
 	New, Old       V

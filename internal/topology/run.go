@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/millrace-io/millrace/statestore"
 )
@@ -15,14 +17,16 @@ type Task struct {
 	sub      *Subtopology
 	sources  []taskSource
 	stores   []statestore.Store
-	handler  FaultHandler // of deserialization faults, nil when none may be skipped
+	policy   *FaultPolicy // nil: every fault ends the task
 	observed observedTimes
 	schedule schedule
+	closers  []func() error // of operators, in order of wiring: lower ones first
 	ctx      taskContext
 
 	streamTime int64      // the highest event time that was taken; -1 before any
 	raw        *RawRecord // in process, else nil
 	at         int32      // the node whose user function runs or ran last
+	phase      FaultKind  // what a panic would be: a serde's while one is at work, else a function's
 	closed     bool
 }
 
@@ -34,19 +38,14 @@ type taskSource struct {
 
 // NewTask opens the stores and connects the operators of one task.
 func (s *Subtopology) NewTask(env Env) (*Task, error) {
-	t := &Task{id: env.TaskID(), env: env, sub: s, streamTime: -1, at: -1}
+	t := &Task{id: env.TaskID(), env: env, sub: s, streamTime: -1, at: -1, phase: FaultProcessing}
 	t.ctx = taskContext{Context: context.Background(), task: t}
 	if c, ok := env.(ContextEnv); ok {
 		t.ctx.Context = c.Context()
 	}
 	w := &Wiring{task: t, env: env, entries: map[*Node]any{}, stores: map[string]statestore.Store{}}
-	if h, ok := env.(FaultHandler); ok {
-		if h.Handles(FaultProcessing) || h.Handles(FaultProduction) {
-			w.handler = h
-		}
-		if h.Handles(FaultDeserialization) {
-			t.handler = h
-		}
+	if f, ok := env.(FaultEnv); ok {
+		t.policy = f.Faults()
 	}
 	for _, d := range s.stores {
 		st, err := env.OpenStore(d.Spec)
@@ -101,16 +100,14 @@ func (t *Task) ID() TaskID { return t.id }
 func (t *Task) Timestamp(source int, raw *RawRecord, partitionTime int64) (ts int64, drop bool, err error) {
 	s := &t.sources[source]
 	t.raw, t.at = raw, int32(s.node.id)
-	defer t.recoverInto(&err)
-	ts, err = s.time(raw, partitionTime)
+	ts, err = t.timeOf(s, raw, partitionTime)
+	err = t.settle(err, s.node, raw.Timestamp, raw.Headers)
+	t.raw = nil
 	if err != nil {
-		err = t.fault(FaultDeserialization, s.node, err)
-		if t.handler != nil {
-			if err = settle(t.handler, t.env, err); err == nil {
-				return 0, true, nil
-			}
-		}
 		return 0, false, err
+	}
+	if ts == skipped {
+		return 0, true, nil
 	}
 	if ts < 0 {
 		t.env.Dropped(s.node.name, DropTimestamp)
@@ -125,20 +122,50 @@ func (t *Task) Process(source int, raw *RawRecord, timestamp int64) (err error) 
 	s := &t.sources[source]
 	t.raw, t.at = raw, int32(s.node.id)
 	defer t.recoverInto(&err)
-	if err = s.entry(raw, timestamp); err != nil {
-		if t.handler != nil {
-			err = settle(t.handler, t.env, err)
-		}
-		if err != nil {
-			return t.fault(FaultInternal, t.current(), err)
-		}
+	if t.policy == nil || t.policy.Deserialization == nil {
+		err = s.entry(raw, timestamp)
+	} else if err = t.enter(s, raw, timestamp); err != nil {
+		err = t.settle(err, s.node, raw.Timestamp, raw.Headers)
+	}
+	if err != nil {
+		return t.final(err)
 	}
 	if t.schedule.streamDue(t.streamTime) {
+		t.raw = nil // a punctuation is of no record
 		if err = t.schedule.fireStream(t.streamTime); err != nil {
-			return t.fault(FaultInternal, t.current(), err)
+			return t.final(err)
 		}
 	}
 	return nil
+}
+
+// enter is a source's entry with the panics of its serdes as errors, so that a handler is asked about them too.
+func (t *Task) enter(s *taskSource, raw *RawRecord, timestamp int64) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = t.panicFault(p)
+		}
+	}()
+	return s.entry(raw, timestamp)
+}
+
+// skipped is the time of a record that a handler has skipped: no extractor returns it.
+const skipped = math.MinInt64
+
+// timeOf asks a source's extractor.
+func (t *Task) timeOf(s *taskSource, raw *RawRecord, partitionTime int64) (ts int64, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = t.panicFault(p)
+		}
+		if err != nil {
+			ts, err = skipped, t.fault(FaultTimestamp, s.node, err)
+		}
+	}()
+	t.phase = FaultTimestamp
+	ts, err = s.time(raw, partitionTime)
+	t.phase = FaultProcessing
+	return max(ts, -1), err
 }
 
 // recoverInto ends a call into the operators: a panic becomes a fault, and no record is in process any more.
@@ -154,7 +181,7 @@ func (t *Task) Punctuate(wall int64) (err error) {
 	t.at = -1
 	defer t.recoverInto(&err)
 	if err = t.schedule.fireWall(wall); err != nil {
-		return t.fault(FaultInternal, t.current(), err)
+		return t.final(err)
 	}
 	return nil
 }
@@ -168,7 +195,7 @@ func (t *Task) Flush() (err error) {
 	defer t.recoverInto(&err)
 	for _, s := range t.stores {
 		if err = s.Flush(); err != nil {
-			return t.fault(FaultInternal, t.current(), err)
+			return t.final(err)
 		}
 	}
 	return nil
@@ -180,8 +207,13 @@ func (t *Task) Stores() []statestore.Store { return t.stores }
 // StreamTime is the highest event time that the task has taken, -1 before any.
 func (t *Task) StreamTime() int64 { return t.streamTime }
 
-// SetStreamTime restores the stream time that was committed.
-func (t *Task) SetStreamTime(ts int64) { t.streamTime = ts }
+// SetStreamTime restores the stream time that was committed. Punctuations that were due until then are done.
+func (t *Task) SetStreamTime(ts int64) {
+	t.streamTime = ts
+	if ts >= 0 {
+		t.schedule.resume(ts)
+	}
+}
 
 // Metadata returns the operators' own times, to be committed with the offsets; nil when there are none.
 func (t *Task) Metadata() []byte { return t.observed.encode() }
@@ -194,19 +226,34 @@ func (t *Task) SetMetadata(b []byte) error {
 	return nil
 }
 
-// Close closes the stores. Idempotent.
+// Close ends the operators that asked for it, upper ones first, and closes the stores. Idempotent.
 func (t *Task) Close() error {
 	if t.closed {
 		return nil
 	}
 	t.closed = true
 	var errs []error
+	for _, f := range slices.Backward(t.closers) {
+		if err := t.end(f); err != nil {
+			errs = append(errs, fmt.Errorf("task %s: %w", t.id, err))
+		}
+	}
 	for _, s := range t.stores {
 		if err := s.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("task %s: store %q: %w", t.id, s.StoreName(), err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// end calls what an operator does at the end; a panic there must not keep the stores open.
+func (t *Task) end(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &Panic{Value: p}
+		}
+	}()
+	return f()
 }
 
 // RecordTime is the timestamp extractor of a source that was given none: the record's own time; a record without one is an error.

@@ -37,7 +37,7 @@ func AddSinkTo[K, V any](g *Graph, op Op, name string, parents []*Node, spec Sin
 }
 
 func wireSink[K, V any](w *Wiring, n *Node, spec SinkSpec[K, V]) Sink[K, V] {
-	s := &sender[K, V]{spec: spec, env: w.Env(), fail: w.Failure(n, FaultProduction), drop: w.Drop(n)}
+	s := &sender[K, V]{spec: spec, task: w.task, env: w.Env(), fail: w.Failure(n, FaultProduction), drop: w.Drop(n)}
 	s.at, s.id = w.At(n)
 	if spec.Choose != nil {
 		s.ctx, s.failFunc, s.chosen = w.Context(), w.Failure(n, FaultProcessing), map[string]*target[K, V]{}
@@ -75,6 +75,7 @@ func (t *target[K, V]) partition() int32 {
 // sender is a sink at work in one task.
 type sender[K, V any] struct {
 	spec SinkSpec[K, V]
+	task *Task
 	env  Env
 	fail func(error) error // of what cannot be encoded or has no partition
 	drop func(DropReason)
@@ -99,7 +100,10 @@ func (s *sender[K, V]) target(ref TopicRef, serdes Serdes[K, V]) (t *target[K, V
 }
 
 func (s *sender[K, V]) send(t *target[K, V], r *Record[K, V]) error {
-	if err := t.encode(r); err != nil {
+	s.task.phase = FaultProduction
+	err := t.encode(r)
+	s.task.phase = FaultProcessing
+	if err != nil {
 		return s.fail(err)
 	}
 	switch {

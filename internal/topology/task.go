@@ -45,13 +45,14 @@ const (
 type DropReason int8
 
 const (
-	DropLate      DropReason = iota // its window is closed
-	DropNullKey                     // the operator needs a key
-	DropNullValue                   // the operator needs a value
-	DropTimestamp                   // negative timestamp, skipped by the extractor
-	DropPoison                      // undecodable, skipped by the deserialization handler
-	DropFailed                      // the user's function failed, skipped by the processing handler
-	DropNowhere                     // the user's function named no partition to send it to
+	DropLate       DropReason = iota // its window is closed
+	DropNullKey                      // the operator needs a key
+	DropNullValue                    // the operator needs a value
+	DropTimestamp                    // negative timestamp, skipped by the extractor
+	DropPoison                       // undecodable, skipped by the deserialization handler
+	DropFailed                       // the user's function failed, skipped by the processing handler
+	DropUnwritable                   // it could not be encoded or is too large, skipped by the production handler
+	DropNowhere                      // the user's function named no partition to send it to
 )
 
 func (r DropReason) String() string {
@@ -68,6 +69,8 @@ func (r DropReason) String() string {
 		return "undecodable"
 	case DropFailed:
 		return "failed"
+	case DropUnwritable:
+		return "unwritable"
 	case DropNowhere:
 		return "no-partition"
 	}
@@ -83,7 +86,8 @@ type Env interface {
 	// Partitions returns the partition count of a topic that the sub-topology writes to.
 	Partitions(topic TopicRef) (int32, error)
 	// Send appends a record to a partition of a topic; partition -1 means murmur2 of the key over all partitions, and a record without a key goes to any.
-	// The slices of r are copied before Send returns; Topic and Offset of r are ignored. An error is final for the task.
+	// The slices of r are copied before Send returns; Topic and Offset of r are ignored. An error is final for the task,
+	// unless it wraps [ErrRejected] and a handler skips the record.
 	Send(topic TopicRef, partition int32, r *RawRecord) error
 	// Now is the wall clock, ms since 1970.
 	Now() int64

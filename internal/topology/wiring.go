@@ -13,7 +13,6 @@ import (
 type Wiring struct {
 	task    *Task
 	env     Env
-	handler FaultHandler // nil unless processing faults may be skipped
 	entries map[*Node]any
 	stores  map[string]statestore.Store
 	shared  map[string]any
@@ -24,6 +23,23 @@ func (w *Wiring) Env() Env { return w.env }
 
 // Store returns the task's partition of a store, which the node must own or be connected to.
 func (w *Wiring) Store(name string) statestore.Store { return w.stores[name] }
+
+// StoreFor returns the task's partition of a store to a processor. It fails the task for a store that the processor was not given, and for one to be written that an
+// operator owns.
+func (w *Wiring) StoreFor(n *Node, spec statestore.Spec, write bool) statestore.Store {
+	name := spec.StoreName()
+	for _, u := range n.stores {
+		if u.spec.StoreName() != name {
+			continue
+		}
+		if write && !u.shared {
+			w.Fail(fmt.Errorf("%s at %s: store %q belongs to %s at %s and can only be read here", n.op.Name, n.op.Site, name, u.op.Name, u.op.Site))
+		}
+		return w.stores[name]
+	}
+	w.Fail(fmt.Errorf("%s at %s: store %q was not given to it", n.op.Name, n.op.Site, name))
+	return nil
+}
 
 // Shared returns what operators of one task share under a durable name; the first of them makes it.
 func (w *Wiring) Shared(name string, make func() any) any {
@@ -37,6 +53,9 @@ func (w *Wiring) Shared(name string, make func() any) any {
 	}
 	return v
 }
+
+// OnClose registers what the task does when it ends, whether it ran well or not. Errors are the task's.
+func (w *Wiring) OnClose(f func() error) { w.task.closers = append(w.task.closers, f) }
 
 // Context is what functions of the ...Ctx form get.
 func (w *Wiring) Context() context.Context { return &w.task.ctx }
@@ -112,40 +131,21 @@ func EntryOf[K, V any](w *Wiring, n *Node) Sink[K, V] {
 // guard lets the fault handler skip an operator's input, when there is a handler: its own panics and errors are asked about here, once, and the operators
 // above go on as if it had returned.
 func guard[K, V any](w *Wiring, n *Node, in Sink[K, V]) any {
-	if w.handler == nil {
+	t := w.task
+	if t.policy == nil || !t.policy.guards() {
 		return in
 	}
-	t, handler, env := w.task, w.handler, w.env
 	return Sink[K, V](func(r *Record[K, V]) (err error) {
 		defer func() {
 			if p := recover(); p != nil {
 				err = t.panicFault(p)
 			}
-			err = settle(handler, env, err)
+			if err != nil {
+				err = t.settle(err, n, r.Timestamp, r.Headers)
+			}
 		}()
 		return in(r)
 	})
-}
-
-// settle asks the handler about a fault that nobody has decided yet.
-func settle(handler FaultHandler, env Env, err error) error {
-	if err == nil {
-		return nil
-	}
-	var f *Fault
-	if !errors.As(err, &f) || f.decided || f.Kind == FaultInternal {
-		return err
-	}
-	f.decided = true
-	if !handler.Handles(f.Kind) || !handler.HandleFault(f) {
-		return err
-	}
-	reason := DropFailed
-	if f.Kind == FaultDeserialization {
-		reason = DropPoison
-	}
-	env.Dropped(f.Node, reason)
-	return nil
 }
 
 // fault names the operator and the record in process.
@@ -154,7 +154,20 @@ func (t *Task) fault(kind FaultKind, n *Node, err error) error {
 	if errors.As(err, &already) {
 		return err
 	}
-	f := &Fault{Kind: kind, Err: err}
+	return t.newFault(kind, n, err)
+}
+
+// final makes an error the end of the task, if it is not a fault already.
+func (t *Task) final(err error) error {
+	kind := FaultInternal
+	if production(err) {
+		kind = FaultProduction
+	}
+	return t.fault(kind, t.current(), err)
+}
+
+func (t *Task) newFault(kind FaultKind, n *Node, err error) *Fault {
+	f := &Fault{Kind: kind, Task: t.id, Err: err, Timestamp: -1}
 	if n != nil {
 		f.Node, f.Op, f.Site = n.name, n.op.Name, n.op.Site
 	}
@@ -174,10 +187,8 @@ func (t *Task) current() *Node {
 
 // panicFault is called while a panic is being recovered: the operator in charge is the one that wrote the task's cell last.
 func (t *Task) panicFault(p any) error {
-	err := t.fault(FaultProcessing, t.current(), &Panic{Value: p})
-	var f *Fault
-	if errors.As(err, &f) {
-		f.Stack = debug.Stack()
-	}
-	return err
+	f := t.newFault(t.phase, t.current(), &Panic{Value: p})
+	f.Stack = debug.Stack()
+	t.phase = FaultProcessing
+	return f
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/statestore/memstore"
+	"github.com/millrace-io/millrace/stream"
 )
 
 // Config changes how a driver runs. The zero value runs.
@@ -25,39 +26,24 @@ type Config struct {
 	CacheBytes int
 	// Open opens the engine of the stores: when the driver is made, and after a restart that lost it. Default memstore.New.
 	Open func() (statestore.Engine, error)
-	// OnFault decides about records that fail: true goes on without them. Without it every fault ends the driver. Faults of one kind alone are left to it with
-	// FaultKinds.
-	OnFault func(*Fault) (skip bool)
-	// FaultKinds are the kinds of faults that OnFault is asked about. Default: all that can be skipped.
-	FaultKinds []FaultKind
+	// Faults decides about records that fail. The zero value ends the driver at each.
+	Faults stream.Faults
 	// Context is what functions of the Ctx form get. Default: the background context.
 	Context context.Context
 }
-
-// Fault is a record that failed.
-type Fault = topology.Fault
-
-// FaultKind says at which step a record failed.
-type FaultKind = topology.FaultKind
-
-// The kinds of faults that can be skipped.
-const (
-	FaultDeserialization = topology.FaultDeserialization
-	FaultProcessing      = topology.FaultProcessing
-	FaultProduction      = topology.FaultProduction
-)
 
 // DropReason says why a record went no further.
 type DropReason = topology.DropReason
 
 // The reasons for drops.
 const (
-	DropLate      = topology.DropLate
-	DropNullKey   = topology.DropNullKey
-	DropNullValue = topology.DropNullValue
-	DropTimestamp = topology.DropTimestamp
-	DropPoison    = topology.DropPoison
-	DropFailed    = topology.DropFailed
+	DropLate       = topology.DropLate
+	DropNullKey    = topology.DropNullKey
+	DropNullValue  = topology.DropNullValue
+	DropTimestamp  = topology.DropTimestamp
+	DropPoison     = topology.DropPoison
+	DropFailed     = topology.DropFailed
+	DropUnwritable = topology.DropUnwritable
 )
 
 // Header is one header of a record.
@@ -80,9 +66,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Context == nil {
 		c.Context = context.Background()
-	}
-	if len(c.FaultKinds) == 0 {
-		c.FaultKinds = []FaultKind{FaultDeserialization, FaultProcessing, FaultProduction}
 	}
 	return c
 }

@@ -158,9 +158,6 @@ func (t *task) Send(ref topology.TopicRef, partition int32, r *topology.RawRecor
 	if int(partition) >= len(l.partitions) {
 		return fmt.Errorf("runtimetest: topic %s has no partition %d", l.name, partition)
 	}
-	if r.Timestamp < 0 {
-		return fmt.Errorf("runtimetest: topic %s: a record with the negative timestamp %d", l.name, r.Timestamp)
-	}
 	t.d.pending = append(t.d.pending, pendingRecord{log: l, partition: partition, record: copyRecord(r)})
 	return nil
 }
@@ -177,13 +174,8 @@ func (t *task) Dropped(node string, reason topology.DropReason) { t.d.countDrop(
 // Context is the configured one.
 func (t *task) Context() context.Context { return t.d.config.Context }
 
-// Handles tells which faults the configured handler is asked about.
-func (t *task) Handles(kind topology.FaultKind) bool {
-	return t.d.config.OnFault != nil && slices.Contains(t.d.config.FaultKinds, kind)
-}
-
-// HandleFault asks the configured handler.
-func (t *task) HandleFault(f *topology.Fault) bool { return t.d.config.OnFault(f) }
+// Faults is the configured policy.
+func (t *task) Faults() *topology.FaultPolicy { return &t.d.config.Faults }
 
 // restore brings the engine's partition to the end of the changelog, from its checkpoint on.
 func (s *openStore) restore(partition int32) error {
