@@ -47,3 +47,22 @@ func BenchmarkCheck100KiB(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkCheckRecords100B(b *testing.B) {
+	var w Builder
+	value := make([]byte, 100)
+	for w.Len() < 100<<10 {
+		w.AppendRecord(0, nil, value, nil)
+	}
+	batch := w.Finish(NoProducer, 0, None)
+	n := batch.Count()
+	b.ReportAllocs()
+	loops := 0
+	for b.Loop() {
+		loops++
+		if _, err := batch.CheckRecords(nil, Rules{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*loops), "ns/record")
+}

@@ -113,6 +113,55 @@ func (it *Records) Next(r *Record) bool {
 	return true
 }
 
+// skip goes past the next record if that is of the usual shape: number n of a batch without gaps, its lengths, time and number below 2^13 and no headers. It tells
+// the record's time and whether there is a key. When ok is false nothing has changed: Next reads the record, or says what is wrong with it.
+//
+// It exists for the log's check of what producers send, which looks at every record of the broker and needs neither keys nor values: it takes a third of
+// the time that Next does.
+func (it *Records) skip(n int32) (timestamp int64, keyed, ok bool) {
+	const none = 1 // the length -1
+	buf := it.buf[it.pos:]
+	if len(buf) < 16 || it.left == 0 || n >= 1<<13 || n > it.lastDelta || n <= it.prevDelta || it.logTime {
+		return 0, false, false
+	}
+	size, i := shortVarint(buf, 0)
+	end := i + int(size>>1)
+	if size >= 1<<14 || size&1 != 0 || end > len(buf) || end < i+6 {
+		return 0, false, false
+	}
+	buf = buf[:end]
+	time, i := shortVarint(buf, i+1) // after the attributes, which have no meaning yet
+	if time >= 1<<14 || i+4 > end {
+		return 0, false, false
+	}
+	delta, i := shortVarint(buf, i)
+	if delta != uint32(n)<<1 || i+3 > end {
+		return 0, false, false
+	}
+	key, i := shortVarint(buf, i)
+	if key != none {
+		if i += int(key >> 1); key >= 1<<14 || key&1 != 0 || i+2 > end {
+			return 0, false, false
+		}
+	}
+	if i+2 > end {
+		return 0, false, false
+	}
+	value, i := shortVarint(buf, i)
+	if value != none {
+		if i += int(value >> 1); value >= 1<<14 || value&1 != 0 {
+			return 0, false, false
+		}
+	}
+	if i != end-1 || buf[i] != 0 {
+		return 0, false, false
+	}
+	it.prevDelta = n
+	it.pos += end
+	it.left--
+	return it.baseTime + int64(int32(time>>1)^-int32(time&1)), key != none, true
+}
+
 // decode reads the record whose body is buf[i:]. It returns what is wrong, or "".
 func (it *Records) decode(r *Record, buf []byte, i int) string {
 	if i >= len(buf) {

@@ -90,17 +90,24 @@ func (b Batch) CheckRecords(d *Decompressor, rules Rules) (maxTimestamp int64, e
 	var faults *FaultsError // made when there is a first one
 	maxTimestamp = NoTimestamp
 	var r Record
-	for i := 0; it.Next(&r); i++ {
-		if int(r.OffsetDelta) != i {
-			return NoTimestamp, fmt.Errorf("%w: record %d of the batch has offset delta %d", ErrInvalid, i, r.OffsetDelta)
+	for i := 0; ; i++ {
+		timestamp, keyed, ok := it.skip(int32(i))
+		if !ok {
+			if !it.Next(&r) {
+				break
+			}
+			if int(r.OffsetDelta) != i {
+				return NoTimestamp, fmt.Errorf("%w: record %d of the batch has offset delta %d", ErrInvalid, i, r.OffsetDelta)
+			}
+			timestamp, keyed = r.Timestamp, r.Key != nil
 		}
-		if rules.KeyRequired && r.Key == nil {
+		if rules.KeyRequired && !keyed {
 			faults = faults.add(ErrInvalid, i, "a record of a compacted topic needs a key")
 		}
-		if rules.CheckTimestamps && (r.Timestamp < rules.NotBefore || r.Timestamp > rules.NotAfter) {
-			faults = faults.add(ErrInvalidTimestamp, i, "timestamp %d lies outside [%d, %d]", r.Timestamp, rules.NotBefore, rules.NotAfter)
+		if rules.CheckTimestamps && (timestamp < rules.NotBefore || timestamp > rules.NotAfter) {
+			faults = faults.add(ErrInvalidTimestamp, i, "timestamp %d lies outside [%d, %d]", timestamp, rules.NotBefore, rules.NotAfter)
 		}
-		maxTimestamp = max(maxTimestamp, r.Timestamp)
+		maxTimestamp = max(maxTimestamp, timestamp)
 	}
 	if err := it.Err(); err != nil {
 		return NoTimestamp, sendersFault(err)

@@ -2,7 +2,9 @@ package record
 
 import (
 	"errors"
+	"fmt"
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -100,4 +102,94 @@ func TestCorruptRecordsUnderAGoodChecksumAreTheSendersFault(t *testing.T) {
 	if _, err := gapped.CheckRecords(nil, Rules{}); !errors.Is(err, ErrInvalid) {
 		t.Fatalf("offsets with a gap: %v", err)
 	}
+}
+
+// TestSkippedRecordsAreThoseThatAreRead: the quick way over usual records sees what the slow one sees, in good batches and in all that one changed byte makes
+// of them.
+func TestSkippedRecordsAreThoseThatAreRead(t *testing.T) {
+	for name, b := range usualAndUnusual() {
+		t.Run(name, func(t *testing.T) {
+			if skipped := compareSkip(t, b); name == "usual" && skipped != b.Count() {
+				t.Errorf("%d of %d usual records were skipped", skipped, b.Count())
+			}
+			changed := slices.Clone(b)
+			for at := HeaderSize; at < len(b) && name != "many"; at++ {
+				for _, to := range []byte{0, 1, 2, 0x7f, 0x80, 0x81, 0xff, b[at] ^ 0x40, b[at] + 1, b[at] - 1} {
+					changed[at] = to
+					compareSkip(t, changed)
+				}
+				changed[at] = b[at]
+				if at > HeaderSize+400 {
+					at += 97 // inside of long values
+				}
+			}
+		})
+	}
+}
+
+// usualAndUnusual returns batches by name.
+func usualAndUnusual() map[string]Batch {
+	build := func(fill func(w *Builder)) Batch {
+		var w Builder
+		fill(&w)
+		return slices.Clone(w.Finish(NoProducer, 0, None))
+	}
+	return map[string]Batch{
+		"usual": build(func(w *Builder) {
+			w.AppendRecord(1000, nil, nil, nil)
+			w.AppendRecord(1000, []byte("key"), []byte{}, nil)
+			w.AppendRecord(999, []byte{}, make([]byte, 100), nil)
+			w.AppendRecord(1000+8191, make([]byte, 63), make([]byte, 64), nil)
+			w.AppendRecord(1000-8191, make([]byte, 64), make([]byte, 8000), nil)
+		}),
+		"unusual": build(func(w *Builder) {
+			w.AppendRecord(1000, []byte("k"), []byte("v"), []Header{{Key: "a", Value: []byte("b")}})
+			w.AppendRecord(1<<40, []byte("k"), make([]byte, 8192), nil)
+			w.AppendRecord(1000, make([]byte, 8192), nil, nil)
+			w.AppendRecord(0, nil, make([]byte, 20000), nil)
+			w.AppendRecord(1000, []byte("k"), []byte("v"), nil)
+		}),
+		"many": build(func(w *Builder) {
+			for i := range int64(1<<14 + 10) { // past the numbers that are skipped
+				w.AppendRecord(1000+i, nil, nil, nil)
+			}
+		}),
+		"a last one that is short": build(func(w *Builder) {
+			w.AppendRecord(1000, []byte("0123456789"), []byte("0123456789"), nil)
+			w.AppendRecord(1000, nil, nil, nil)
+		}),
+	}
+}
+
+// compareSkip walks a batch with and without skips and returns how many records were skipped.
+func compareSkip(t *testing.T, b Batch) (skipped int) {
+	t.Helper()
+	plain, err := b.Records(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quick := plain
+	var want, got Record
+	for i := int32(0); ; i++ {
+		more := plain.Next(&want)
+		timestamp, keyed, ok := quick.skip(i)
+		if !ok {
+			if quick.Next(&got) != more {
+				t.Fatalf("record %d: read %v without skips, %v with them", i, more, !more)
+			}
+			timestamp, keyed = got.Timestamp, got.Key != nil
+		} else if skipped++; !more || want.OffsetDelta != i {
+			t.Fatalf("record %d was skipped; read, it is number %d: %v", i, want.OffsetDelta, plain.Err())
+		}
+		if !more {
+			break
+		}
+		if timestamp != want.Timestamp || keyed != (want.Key != nil) || quick.pos != plain.pos || quick.left != plain.left {
+			t.Fatalf("record %d: time %d, key %v, want %d, %v", i, timestamp, keyed, want.Timestamp, want.Key != nil)
+		}
+	}
+	if a, b := fmt.Sprint(plain.Err()), fmt.Sprint(quick.Err()); a != b {
+		t.Fatalf("the walk ends with %s, with skips with %s", a, b)
+	}
+	return skipped
 }

@@ -59,6 +59,14 @@ func varint32(buf []byte, i int) (int32, int) {
 	return 0, -1
 }
 
+// shortVarint reads a varint of one or two bytes at buf[i:], which must have two, as it lies: zigzag is left to the caller. A longer one gives 2^14 or more.
+func shortVarint(buf []byte, i int) (uint32, int) {
+	if c := buf[i]; c < 0x80 {
+		return uint32(c), i + 1
+	}
+	return uint32(buf[i]&0x7f) | uint32(buf[i+1])<<7, i + 2
+}
+
 // varint64 reads a zigzag varint at buf[i:]. It returns the index after it, or -1 when the bytes are no such number.
 func varint64(buf []byte, i int) (int64, int) {
 	if i < len(buf) && buf[i] < 0x80 {
