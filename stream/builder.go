@@ -24,7 +24,8 @@ func (b *Builder) Build() (*Topology, error) { return b.Graph().Build() }
 // Stream is a stream of records with keys of type K and values of type V. Operators are functions that take it and return another; a stream can be taken
 // by several. A Stream is part of its Builder.
 type Stream[K, V any] struct {
-	edge topology.Edge[K, V]
+	edge     topology.Edge[K, V]
+	children *children // of a stream straight from a processor, else nil
 }
 
 // Meta tells about the record in process and its task.
