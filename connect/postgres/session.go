@@ -1,0 +1,224 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// session holds the connections and what is committed while they live. One goroutine owns it.
+type session struct {
+	*Source
+	sink        *sink
+	catalog     *catalog
+	replication *pgconn.PgConn // until the receiver takes it
+
+	position  *position     // as committed, kept up to date
+	committed pglogrepl.LSN // position.main's
+	missing   []tableName   // tables that have no snapshot yet
+}
+
+func (s *session) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s.catalog != nil {
+		s.catalog.conn.Close(ctx)
+	}
+	if s.replication != nil {
+		s.replication.Close(ctx)
+	}
+	if s.sink != nil {
+		s.sink.close()
+	}
+}
+
+// open connects to the database and checks it, then to the log.
+func (s *session) open(ctx context.Context) error {
+	conn, err := s.cfg.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	s.catalog = &catalog{conn: conn, connector: s.cfg.Name, types: make(map[uint32]*columnType)}
+	if err := s.catalog.check(ctx); err != nil {
+		return err
+	}
+	if s.replication, err = s.cfg.connect(ctx, true); err != nil {
+		return explain(err)
+	}
+	if s.sink, err = openSink(ctx, &s.cfg); err != nil {
+		return err
+	}
+	s.position, err = s.sink.load(ctx)
+	return err
+}
+
+// resume finds the place to go on from, or makes one: publication, slot and the first position.
+func (s *session) resume(ctx context.Context, resnapshot bool) error {
+	system, err := pglogrepl.IdentifySystem(ctx, s.replication)
+	if err != nil {
+		return fmt.Errorf("postgres: identify the server: %w", err)
+	}
+	if resnapshot {
+		s.position.main = nil
+		clear(s.position.tables)
+	}
+	if m := s.position.main; m != nil && (m.System != system.SystemID || m.Database != s.catalog.database) {
+		return fmt.Errorf("%w: connector %s follows database %s of cluster %s, this is %s of %s: use another name for it, or ask for a new snapshot",
+			ErrOtherDatabase, s.cfg.Name, m.Database, m.System, s.catalog.database, system.SystemID)
+	}
+	chosen, err := s.catalog.tables(ctx, s.cfg.Tables)
+	if err != nil {
+		return err
+	}
+	for _, name := range chosen { // a table that cannot be followed is told before anything is made
+		if _, err := s.catalog.describe(ctx, name); err != nil {
+			return err
+		}
+	}
+	added, err := s.catalog.publish(ctx, chosen)
+	if err != nil {
+		return err
+	}
+	if err := s.slot(ctx, system.SystemID); err != nil {
+		return err
+	}
+	return s.plan(ctx, chosen, added)
+}
+
+// slotWait is how long the session of a connector that was killed may still hold the slot.
+const slotWait = 20 * time.Second
+
+// slot makes sure that the slot is there, free, and holds all that comes after the committed position.
+func (s *session) slot(ctx context.Context, system string) error {
+	deadline := time.Now().Add(slotWait)
+	for {
+		have, err := s.catalog.slot(ctx)
+		switch {
+		case err != nil:
+			return err
+		case have.activePID != "":
+			if time.Now().After(deadline) {
+				return fmt.Errorf("%w: the server's process %s reads slot %s: is another connector of this name running?", ErrSlotInUse, have.activePID, s.cfg.Name)
+			}
+			if err := pauseFor(ctx, 100*time.Millisecond); err != nil {
+				return err
+			}
+			continue
+		case s.position.main == nil:
+			return s.makeSlot(ctx, have, system)
+		case !have.exists:
+			return fmt.Errorf("%w: %s is gone, and with it what changed since %s: ask for a new snapshot", ErrSlotLost, s.cfg.Name, s.position.main.LSN)
+		case have.lost:
+			return fmt.Errorf("%w: %s was invalidated (max_slot_wal_keep_size), what changed since %s is gone: ask for a new snapshot", ErrSlotLost, s.cfg.Name, s.position.main.LSN)
+		}
+		if s.committed, err = s.position.main.lsn(); err != nil {
+			return err
+		}
+		if have.confirmed > s.committed {
+			return fmt.Errorf("%w: %s has moved to %s, past %s that the log has: somebody else read it, or it was made anew. Ask for a new snapshot",
+				ErrSlotLost, s.cfg.Name, have.confirmed, s.committed)
+		}
+		return nil
+	}
+}
+
+// makeSlot makes the slot for a first start. One that is there was left by a start that did not get as far as the first position.
+func (s *session) makeSlot(ctx context.Context, have slot, system string) error {
+	if have.exists {
+		if err := pglogrepl.DropReplicationSlot(ctx, s.replication, s.cfg.Name, pglogrepl.DropReplicationSlotOptions{}); err != nil {
+			return fmt.Errorf("postgres: drop slot %s: %w", s.cfg.Name, explain(err))
+		}
+	}
+	made, err := pglogrepl.CreateReplicationSlot(ctx, s.replication, s.cfg.Name, "pgoutput",
+		pglogrepl.CreateReplicationSlotOptions{Mode: pglogrepl.LogicalReplication, SnapshotAction: "NOEXPORT_SNAPSHOT"})
+	if err != nil {
+		return fmt.Errorf("postgres: make slot %s: %w", s.cfg.Name, explain(err))
+	}
+	at, err := pglogrepl.ParseLSN(made.ConsistentPoint)
+	if err != nil {
+		return fmt.Errorf("postgres: slot %s: %w", s.cfg.Name, err)
+	}
+	s.position.main = &mainPosition{System: system, Database: s.catalog.database}
+	s.cfg.Log.Info("made a replication slot", "slot", s.cfg.Name, "lsn", at)
+	return s.commit(ctx, at)
+}
+
+// plan finds the tables that need a snapshot and forgets those that are not followed any more.
+func (s *session) plan(ctx context.Context, chosen, added []tableName) error {
+	for _, name := range added { // what changed before the publication held it is not in the stream
+		delete(s.position.tables, name)
+	}
+	followed := make(map[tableName]bool, len(chosen))
+	for _, name := range chosen {
+		followed[name] = true
+		if s.position.tables[name] == nil {
+			s.missing = append(s.missing, name)
+		}
+		if err := s.sink.ensureTable(ctx, s.TopicOf(name.schema, name.table)); err != nil {
+			return err
+		}
+	}
+	forgotten := 0
+	for name := range maps.Clone(s.position.tables) {
+		if followed[name] {
+			continue
+		}
+		s.cfg.Log.Warn("a table is not followed any more", "table", name)
+		delete(s.position.tables, name)
+		if err := s.sink.put(ctx, s.sink.positionTopic(), tableKey(s.cfg.Name, name), nil); err != nil {
+			return err
+		}
+		forgotten++
+	}
+	if forgotten > 0 {
+		return s.commit(ctx, s.committed)
+	}
+	return nil
+}
+
+// commit ends the log's open transaction at a position.
+func (s *session) commit(ctx context.Context, at pglogrepl.LSN) error {
+	if err := s.sink.commit(ctx, *s.position.main, at); err != nil {
+		return err
+	}
+	s.committed = at
+	s.position.main.LSN = at.String()
+	s.gauges.update(func(g *gauges) { g.committed = uint64(at) })
+	return nil
+}
+
+func pauseFor(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// settle waits until all transactions that run now have ended: what is committed in the stream's past is then visible to a snapshot.
+func (s *session) settle(ctx context.Context) error {
+	limit, err := s.catalog.one(ctx, `select pg_snapshot_xmax(pg_current_snapshot())`)
+	if err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(s.cfg.RetryFor); ; {
+		blocking, err := s.catalog.one(ctx, `select coalesce((select 'process ' || pid || ' (' || state || ')' from pg_stat_activity
+			where backend_xid is not null and pid <> pg_backend_pid() order by xact_start limit 1), 'a prepared transaction')
+			where pg_snapshot_xmin(pg_current_snapshot()) < $1::xid8`, limit)
+		if err != nil || blocking == "" {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return errors.New("postgres: a snapshot must wait for transactions that were open before it: " + blocking + " did not end")
+		}
+		if err := pauseFor(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// sink writes records and positions into the log, in transactions. One goroutine owns it.
+type sink struct {
+	cfg    *Config
+	client *kgo.Client
+	admin  *kadm.Client
+
+	open    bool      // a transaction is
+	begun   time.Time // when it was opened
+	records int       // in the open transaction
+	bytes   int
+	failed  atomic.Pointer[error] // the first record that could not be written
+	made    map[string]bool       // topics known to be there
+}
+
+// Limits of what waits for the log: when they are reached the connector stops reading from the database.
+const (
+	maxBufferedRecords = 20_000
+	maxBufferedBytes   = 32 << 20
+)
+
+// openSink connects to the log and fences whoever ran before under the same name.
+func openSink(ctx context.Context, cfg *Config) (*sink, error) {
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(cfg.Brokers...),
+		kgo.ClientID("millrace-postgres-" + cfg.Name),
+		kgo.TransactionalID("millrace-postgres-" + cfg.Name),
+		kgo.TransactionTimeout(cfg.TransactionTimeout),
+		kgo.ProducerBatchMaxBytes(maxRecordBytes),
+		kgo.MaxBufferedRecords(maxBufferedRecords),
+		kgo.MaxBufferedBytes(maxBufferedBytes),
+		kgo.ProducerLinger(5 * time.Millisecond),
+		kgo.ProducerBatchCompression(kgo.Lz4Compression()),
+		kgo.RecordRetries(20),
+	}
+	if cfg.Dial != nil {
+		opts = append(opts, kgo.Dialer(cfg.Dial))
+	}
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	s := &sink{cfg: cfg, client: client, admin: kadm.NewClient(client), made: make(map[string]bool)}
+	if _, _, err := client.ProducerID(ctx); err != nil {
+		client.Close()
+		return nil, fmt.Errorf("postgres: begin with the log at %v: %w", cfg.Brokers, err)
+	}
+	return s, nil
+}
+
+func (s *sink) close() { s.client.Close() }
+
+func (s *sink) positionTopic() string { return s.cfg.Name + "-position" }
+
+// ensureTopic makes a topic that is not there.
+func (s *sink) ensureTopic(ctx context.Context, name string, partitions int, configs map[string]string) error {
+	if s.made[name] {
+		return nil
+	}
+	settings := make(map[string]*string, len(configs))
+	for k, v := range configs {
+		settings[k] = &v
+	}
+	_, err := s.admin.CreateTopic(ctx, int32(partitions), int16(s.cfg.ReplicationFactor), settings, name)
+	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		return fmt.Errorf("postgres: make topic %s: %w", name, err)
+	}
+	s.made[name] = true
+	return nil
+}
+
+func (s *sink) ensureTable(ctx context.Context, topic string) error {
+	return s.ensureTopic(ctx, topic, s.cfg.Partitions, s.cfg.TopicConfig)
+}
+
+// load reads the committed position.
+func (s *sink) load(ctx context.Context) (*position, error) {
+	if err := s.ensureTopic(ctx, s.positionTopic(), 1, map[string]string{"cleanup.policy": "compact"}); err != nil {
+		return nil, err
+	}
+	p := &position{tables: make(map[tableName]*tablePosition)}
+	err := s.each(ctx, s.positionTopic(), func(r *kgo.Record) error { return p.load(s.cfg.Name, r.Key, r.Value) })
+	return p, err
+}
+
+// each calls f for every committed record of a topic, from its start to where it ends now. Our own former transaction must be over: opening the sink
+// has seen to that.
+func (s *sink) each(ctx context.Context, topic string, f func(*kgo.Record) error) error {
+	ends, err := s.admin.ListCommittedOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("postgres: read topic %s: %w", topic, err)
+	}
+	left := make(map[int32]int64)
+	from := make(map[int32]kgo.Offset)
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			left[o.Partition] = o.Offset
+			from[o.Partition] = kgo.NewOffset().AtStart()
+		}
+	})
+	if len(left) == 0 {
+		return nil
+	}
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(s.cfg.Brokers...), kgo.ClientID("millrace-postgres-" + s.cfg.Name),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
+	}
+	if s.cfg.Dial != nil {
+		opts = append(opts, kgo.Dialer(s.cfg.Dial))
+	}
+	reader, err := kgo.NewClient(opts...)
+	if err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	defer reader.Close()
+	for len(left) > 0 {
+		fetches := reader.PollFetches(ctx)
+		if err := fetches.Err0(); err != nil {
+			return fmt.Errorf("postgres: read topic %s: %w", topic, err)
+		}
+		for _, e := range fetches.Errors() {
+			return fmt.Errorf("postgres: read topic %s, partition %d: %w", topic, e.Partition, e.Err)
+		}
+		var fault error
+		fetches.EachRecord(func(r *kgo.Record) {
+			end, ok := left[r.Partition]
+			if !ok || fault != nil {
+				return
+			}
+			if r.Offset < end && !r.Attrs.IsControl() {
+				fault = f(r)
+			}
+			if r.Offset >= end-1 {
+				delete(left, r.Partition)
+			}
+		})
+		if fault != nil {
+			return fault
+		}
+	}
+	return nil
+}
+
+// put adds a record to the open transaction, or opens one. It waits while too much is on its way. The sink owns key and value from here on.
+func (s *sink) put(ctx context.Context, topic string, key, value []byte) error {
+	if !s.open {
+		if err := s.client.BeginTransaction(); err != nil {
+			return s.fault(fmt.Errorf("begin a transaction: %w", err))
+		}
+		s.open, s.begun, s.records, s.bytes = true, time.Now(), 0, 0
+	}
+	s.records++
+	s.bytes += len(key) + len(value)
+	s.client.Produce(ctx, &kgo.Record{Topic: topic, Key: key, Value: value}, s.written)
+	if err := s.failed.Load(); err != nil {
+		return s.fault(*err)
+	}
+	return nil
+}
+
+func (s *sink) written(r *kgo.Record, err error) {
+	if err != nil {
+		err = fmt.Errorf("write %d bytes to topic %s: %w", len(r.Key)+len(r.Value), r.Topic, err)
+		s.failed.CompareAndSwap(nil, &err)
+	}
+}
+
+// commit ends the open transaction with the position that its records reach. Nothing else may be done with the sink after an error.
+func (s *sink) commit(ctx context.Context, at mainPosition, lsn pglogrepl.LSN) error {
+	at.Version, at.LSN = positionVersion, lsn.String()
+	if err := s.put(ctx, s.positionTopic(), []byte(s.cfg.Name), mustJSON(at)); err != nil {
+		return err
+	}
+	if err := s.client.Flush(ctx); err != nil {
+		return s.fault(err)
+	}
+	if err := s.failed.Load(); err != nil {
+		return s.fault(*err)
+	}
+	if err := s.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return s.fault(fmt.Errorf("commit: %w", err))
+	}
+	s.open = false
+	return nil
+}
+
+// fault names an error of the log and tells apart the one that no new try mends.
+func (s *sink) fault(err error) error {
+	if s.open && time.Since(s.begun) >= s.cfg.TransactionTimeout {
+		return fmt.Errorf("postgres: a transaction with %d records has lasted longer than TransactionTimeout, %v: raise it, and the brokers' transaction.max.timeout.ms: %w",
+			s.records, s.cfg.TransactionTimeout, err)
+	}
+	if errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) {
+		return fmt.Errorf("%w (%s): %w", ErrTakenOver, s.cfg.Name, err)
+	}
+	return fmt.Errorf("postgres: %w", err)
+}
