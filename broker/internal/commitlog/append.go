@@ -256,6 +256,7 @@ func (l *Log) write(batches []byte) error {
 		return l.writeError(err)
 	}
 	size := s.size.Load()
+	f.reserve(size, int64(len(batches)), l.config().SegmentBytes)
 	if err := f.appendAt(batches, size); err != nil {
 		l.active.tornTail = true
 		return l.writeError(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -18,7 +19,8 @@ const diskCategory = vfs.WriteCategoryUnspecified
 // logFile is a segment's file. Appends come from the holder of Log.mu; reads come from anywhere.
 type logFile struct {
 	vfs.File
-	seq int64 // where the file's own write position stands
+	seq      int64 // where the file's own write position stands
+	reserved int64 // up to where the file system was asked for room; 0: not since the file was opened
 }
 
 // createLogFile makes an empty file.
@@ -57,6 +59,41 @@ func (f *logFile) appendAt(p []byte, size int64) error {
 		err = io.ErrShortWrite
 	}
 	return err
+}
+
+// Room for a segment is asked for ahead of its appends, an eighth of its size at a time: extending a file page by page makes ext4 reserve and map each page by
+// itself. Measured on ext4 (linux 6.18) as processor time of plain appends without and with room, seconds a GB: 1.77 and 1.63 in writes of 1.2 kB, 0.83 and
+// 0.74 of 10 kB, 0.36 and 0.27 of 100 kB, 0.27 and 0.17 of 1 MB; a flush takes the same time. Whole segments ahead (preallocate=true) gain no more and would take
+// a gigabyte of disk for each partition.
+const (
+	reserveFrom = 1 << 20  // smaller segments are left alone: a thousand idle partitions take no room
+	reservePart = 8        // at most an eighth more than there is
+	reserveMost = 16 << 20 // and no more than this
+)
+
+// reserve sees to room for an append of n bytes at size, in a segment that grows to limit at most. The file's size stays as it is. A file system that refuses is
+// not asked again: the room is a matter of speed.
+func (f *logFile) reserve(size, n, limit int64) {
+	end := size + n
+	if end <= f.reserved || end < reserveFrom {
+		return
+	}
+	from := max(f.reserved, size)
+	upTo := max(end, min(end+min(end/reservePart, reserveMost), limit))
+	f.reserved = upTo
+	if f.Preallocate(from, upTo-from) != nil {
+		f.reserved = math.MaxInt64
+	}
+}
+
+// trim gives back what was reserved past size, the end of the file. After a crash what is left of it stays until the segment is closed.
+func (f *logFile) trim(size int64) error {
+	t, ok := f.File.(truncater)
+	if !ok || f.reserved <= size {
+		return nil
+	}
+	f.reserved = 0
+	return t.Truncate(size)
 }
 
 // readFull reads len(p) bytes at off.

@@ -251,6 +251,9 @@ func (l *Log) closeSegment(s *segment) error {
 	if err := l.dropTornTail(s); err != nil {
 		return err
 	}
+	if err := s.trim(); err != nil {
+		return err
+	}
 	if err := l.writeIndexes(s); err != nil {
 		return err
 	}

@@ -68,11 +68,23 @@ func (s *segment) create(preallocate int64) error {
 	if preallocate > 0 {
 		// A file system that cannot is as good as one that does: the room is a matter of speed.
 		_ = f.Preallocate(0, preallocate)
+		f.reserved = preallocate
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.file, s.mu.loaded = f, true
 	return nil
+}
+
+// trim gives the room back that a segment without further appends does not need.
+func (s *segment) trim() error {
+	s.mu.Lock()
+	f := s.mu.file
+	s.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	return f.trim(s.size.Load())
 }
 
 // open returns the segment's file, opened if need be. The caller holds a reference.
