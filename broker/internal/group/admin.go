@@ -11,8 +11,11 @@ import (
 // Describe shows a group. Only a stable group has a protocol, metadata and assignments to show.
 func (m *Machine) Describe(groupID string) Description {
 	g := m.groups[groupID]
-	if g == nil {
+	switch {
+	case g == nil:
 		return Description{Err: kerr.GroupIDNotFound, Group: groupID, State: Dead}
+	case g.consumer != nil:
+		return Description{Err: notClassic(groupID), Group: groupID, State: Dead}
 	}
 	d := Description{Group: groupID, State: g.state, ProtocolType: g.protocolType}
 	stable := g.state == Stable
@@ -34,7 +37,11 @@ func (m *Machine) List() []Listing {
 	all := make([]Listing, 0, len(m.groups))
 	for _, id := range m.groupIDs() {
 		g := m.groups[id]
-		all = append(all, Listing{Group: id, ProtocolType: g.protocolType, State: g.state, Kind: Classic})
+		l := Listing{Group: id, ProtocolType: g.protocolType, State: g.stands(), Kind: Classic}
+		if g.consumer != nil {
+			l.ProtocolType, l.Kind = consumerType, Consumer
+		}
+		all = append(all, l)
 	}
 	return all
 }
@@ -48,14 +55,14 @@ func (m *Machine) Delete(now time.Time, groupID string) (Result, error) {
 		return m.end(nil), kerr.InvalidGroupID
 	case g == nil:
 		return m.end(nil), kerr.GroupIDNotFound
-	case g.state != Empty:
+	case g.stands() != Empty:
 		return m.end(g), kerr.NonEmptyGroup
 	}
 	for _, p := range g.partitions() {
 		m.forgetOffset(g, p)
 	}
 	m.deleteGroup(g)
-	return m.end(nil), nil
+	return m.end(g), nil
 }
 
 // DeleteOffsets removes the offsets of partitions that the group's members do not read. The error concerns the whole
@@ -68,12 +75,12 @@ func (m *Machine) DeleteOffsets(now time.Time, groupID string, partitions []Part
 		return m.end(nil), nil, kerr.InvalidGroupID
 	case g == nil:
 		return m.end(nil), nil, kerr.GroupIDNotFound
-	case g.state != Empty && !g.isConsumer():
+	case g.stands() != Empty && !g.isConsumer():
 		return m.end(g), nil, kerr.NonEmptyGroup
 	}
 	errs = make([]error, len(partitions))
 	for i, p := range partitions {
-		if len(g.members) > 0 && g.subscribedTo(p.Topic) {
+		if g.hasMembers() && g.subscribedTo(p.Topic) {
 			errs[i] = kerr.GroupSubscribedToTopic
 			continue
 		}

@@ -26,6 +26,8 @@ func (m *Machine) Apply(r entry.Record, p entry.Producer) {
 		if k.ReadFrom(r.Key) == nil {
 			m.applyGroup(k.Group, r.Value)
 		}
+	case keyConsumerGroup, keyConsumerTopics, keyConsumerMember, keyTargetMetadata, keyTarget, keyPosition, keyConsumerPattern:
+		m.applyConsumer(r.Key, r.Value)
 	}
 }
 
@@ -61,8 +63,9 @@ func (m *Machine) dropIfBare(g *group) {
 // knows: its other protocols, what it waits for, its session.
 func (m *Machine) applyGroup(id string, value []byte) {
 	if value == nil {
-		if g := m.groups[id]; g != nil {
-			m.applyDeletion(g)
+		if g := m.groups[id]; g != nil && g.consumer == nil {
+			g.clearClassic()
+			m.dropIfBare(g)
 		}
 		return
 	}
@@ -71,6 +74,9 @@ func (m *Machine) applyGroup(id string, value []byte) {
 		return
 	}
 	g := m.obtain(id)
+	if g.consumer != nil {
+		g.clearConsumer()
+	}
 	g.written = true
 	g.generation = v.Generation
 	g.protocolType = v.ProtocolType
@@ -122,14 +128,6 @@ func (g *group) applyMember(v *kmsg.GroupMetadataValueMember) *member {
 	}
 	g.bytes += mb.bytes()
 	return mb
-}
-
-// applyDeletion forgets the group, but for offsets that a transaction still holds for it.
-func (m *Machine) applyDeletion(g *group) {
-	m.drop(g)
-	if len(g.pending) > 0 {
-		m.obtain(g.id).pending = g.pending
-	}
 }
 
 func deref(s *string) string {

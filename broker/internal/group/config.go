@@ -15,6 +15,16 @@ type Config struct {
 	OffsetsRetention      time.Duration // 7 days
 	ExpiryInterval        time.Duration // between two looks for what has expired; 10 min
 
+	// Consumer tells the settings of a consumer group. Nil: 45 s session, 5 s between heartbeats, 1 s between assignments.
+	Consumer func(groupID string) ConsumerConfig
+	// Topics tells what topics there are, at the moment of the call. Nil: none.
+	Topics func() Metadata
+
+	MaxConsumers   int           // members of one consumer group; 10,000
+	Assignors      []string      // that members may ask for, the default first; uniform, range
+	Migration      Migration     // bidirectional
+	PatternRefresh time.Duration // patterns are looked at anew after this in any case; 10 min
+
 	// MaxGroupBytes bounds what the members of one group say about themselves, over all their protocols. 16 MiB: a
 	// hundred members with the metadata of ten thousand partitions each.
 	MaxGroupBytes int
@@ -36,6 +46,12 @@ const (
 	defaultGroupBytes     = 16 << 20
 	defaultBytes          = 32 << 20
 	defaultRecordBytes    = 1<<20 - 1<<10
+
+	defaultPatternRefresh = 10 * time.Minute
+
+	defaultConsumerSession    = 45 * time.Second
+	defaultConsumerHeartbeat  = 5 * time.Second
+	defaultAssignmentInterval = time.Second
 
 	// newMemberTimeout is the session of a member that does not know its id yet and so cannot send heartbeats.
 	newMemberTimeout = 5 * time.Minute
@@ -59,6 +75,22 @@ func (c Config) withDefaults() Config {
 	set(&c.MaxSessionTimeout, defaultMaxSession)
 	set(&c.OffsetsRetention, defaultRetention)
 	set(&c.ExpiryInterval, defaultExpiryInterval)
+	set(&c.PatternRefresh, defaultPatternRefresh)
+	if c.Consumer == nil {
+		c.Consumer = func(string) ConsumerConfig {
+			return ConsumerConfig{defaultConsumerSession, defaultConsumerHeartbeat, defaultAssignmentInterval}
+		}
+	}
+	if c.Topics == nil {
+		c.Topics = func() Metadata { return noTopics{} }
+	}
+	if len(c.Assignors) == 0 {
+		c.Assignors = []string{"uniform", "range"}
+	}
+	if c.Migration == "" {
+		c.Migration = MigrateBoth
+	}
+	setInt(&c.MaxConsumers, defaultMaxMembers)
 	setInt(&c.MaxMembers, defaultMaxMembers)
 	setInt(&c.MaxOffsetMetadata, defaultOffsetMetadata)
 	setInt(&c.MaxGroupBytes, defaultGroupBytes)
@@ -66,3 +98,11 @@ func (c Config) withDefaults() Config {
 	setInt(&c.MaxRecordBytes, defaultRecordBytes)
 	return c
 }
+
+// noTopics is the metadata of a cluster without topics.
+type noTopics struct{}
+
+func (noTopics) Version() uint64                      { return 1 }
+func (noTopics) Topic(string) (TopicInfo, bool)       { return TopicInfo{}, false }
+func (noTopics) TopicByID([16]byte) (TopicInfo, bool) { return TopicInfo{}, false }
+func (noTopics) TopicNames() []string                 { return nil }

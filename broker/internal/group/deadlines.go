@@ -52,7 +52,7 @@ func (m *Machine) forget(g *group) {
 }
 
 // next is the earliest time at which something of g is due; zero when nothing is.
-func (g *group) next() time.Time {
+func (m *Machine) next(g *group) time.Time {
 	var at time.Time
 	sooner := func(t time.Time) {
 		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
@@ -65,6 +65,15 @@ func (g *group) next() time.Time {
 	for _, mb := range g.order {
 		if mb.mayExpire() {
 			sooner(mb.deadline)
+		}
+	}
+	if g.consumer != nil {
+		sooner(m.targetDue(g))
+		for _, mb := range g.consumer.members {
+			sooner(mb.deadline)
+			sooner(mb.revokeBy)
+			sooner(mb.joinBy)
+			sooner(mb.syncBy)
 		}
 	}
 	sooner(g.joinDeadline)

@@ -29,6 +29,11 @@ func (m *Machine) offsetExpired(g *group, p Partition) bool {
 	o := g.offsets[p.Topic][p.Partition]
 	var since time.Time
 	switch {
+	case g.consumer != nil:
+		if g.consumer.subscribedTo(p.Topic) {
+			return false
+		}
+		since = o.committed
 	case g.protocolType == "":
 		since = o.committed // a group without members: its consumers assign themselves
 	case g.state == Empty:
@@ -48,5 +53,9 @@ func (m *Machine) offsetExpired(g *group, p Partition) bool {
 
 // deleteGroup writes that the group is gone.
 func (m *Machine) deleteGroup(g *group) {
+	if g.consumer != nil {
+		m.writeConsumerEnd(g)
+		return
+	}
 	m.write(entry.Record{Key: m.enc.groupKey(g.id)}, entry.NoProducer())
 }

@@ -16,26 +16,34 @@ const (
 	CompletingRebalance
 	Stable
 	Dead
+	Assigning   // a consumer group whose target is not computed yet
+	Reconciling // a consumer group whose members are on the way to their target
 )
 
 // String is the name that Kafka's tools know.
 func (s State) String() string {
-	return [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead"}[s]
+	return [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Assigning", "Reconciling"}[s]
 }
 
 // Kind is the protocol that a group's members speak.
 type Kind int8
 
-const Classic Kind = iota
+const (
+	Classic  Kind = iota
+	Consumer      // KIP-848; some members may speak the classic protocol all the same
+)
 
 // String is the name that Kafka's tools know.
-func (k Kind) String() string { return [...]string{"classic"}[k] }
+func (k Kind) String() string { return [...]string{"classic", "consumer"}[k] }
 
 // consumerType is the protocol type whose metadata the coordinator can read for subscribed topics.
 const consumerType = "consumer"
 
+// group is one group. While it has a consumer side, what is of the classic protocol is empty; both keep offsets the same way.
 type group struct {
-	id           string
+	id       string
+	consumer *consumerGroup // nil: classic
+
 	state        State
 	since        time.Time // when it entered its present state; zero if an old record did not say
 	generation   int32
@@ -222,10 +230,26 @@ func (g *group) awaiting() (n int) {
 	return n
 }
 
-func (g *group) isConsumer() bool { return g.protocolType == consumerType }
+func (g *group) isConsumer() bool { return g.consumer != nil || g.protocolType == consumerType }
+
+// stands is the group's state, of whichever protocol.
+func (g *group) stands() State {
+	if g.consumer != nil {
+		return g.consumer.state()
+	}
+	return g.state
+}
+
+// hasMembers says whether anybody is in the group.
+func (g *group) hasMembers() bool {
+	return len(g.members) > 0 || g.consumer != nil && len(g.consumer.members) > 0
+}
 
 // subscribedTo says whether the group's members read topic, or might: unreadable metadata could name any.
 func (g *group) subscribedTo(topic string) bool {
+	if g.consumer != nil {
+		return g.consumer.subscribedTo(topic)
+	}
 	if !g.isConsumer() {
 		return false
 	}
@@ -254,7 +278,7 @@ func (g *group) subscribe() {
 
 // removable says whether nothing would be lost with the group.
 func (g *group) removable() bool {
-	return g.state == Empty && len(g.members) == 0 && len(g.offsets) == 0 && len(g.pending) == 0 && len(g.pendingIDs) == 0
+	return g.state == Empty && !g.hasMembers() && len(g.offsets) == 0 && len(g.pending) == 0 && len(g.pendingIDs) == 0
 }
 
 // offer is the place of a protocol in the member's list, or -1.

@@ -15,6 +15,10 @@ func (m *Machine) Heartbeat(now time.Time, r *HeartbeatRequest) error {
 	if g == nil {
 		return kerr.UnknownMemberID
 	}
+	if g.consumer != nil {
+		m.now = now
+		return m.heartbeatConsumer(g, r)
+	}
 	mb, err := g.check(r.MemberID, r.InstanceID)
 	if err != nil {
 		return err
@@ -42,6 +46,10 @@ func (m *Machine) Leave(now time.Time, groupID string, leavers []LeaveMember) (R
 			leavers[i].Err = kerr.UnknownMemberID
 		}
 		return m.end(nil), nil
+	}
+	if g.consumer != nil {
+		m.leaveByAdmin(g, leavers)
+		return m.end(m.groups[groupID]), nil
 	}
 	var left bool
 	for i := range leavers {

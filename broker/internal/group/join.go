@@ -23,6 +23,18 @@ func (m *Machine) Join(now time.Time, tok Token, r *JoinRequest) Result {
 		}
 		g = m.obtain(r.Group)
 	}
+	if g.consumer != nil {
+		if g.hasMembers() {
+			m.joinConsumer(g, tok, r)
+			return m.end(nil)
+		}
+		if r.MemberID != "" {
+			m.refuseJoin(tok, r.MemberID, kerr.UnknownMemberID)
+			return m.end(nil)
+		}
+		m.writeConsumerEnd(g) // nobody minds that it is a classic group from now on
+		g = m.obtain(r.Group)
+	}
 	switch {
 	case !m.accepts(g, r):
 		m.turnAway(g, tok, r)

@@ -57,7 +57,7 @@ func (m *Machine) settle(g *group) {
 		m.drop(g)
 		return
 	}
-	m.wakeAt(g, g.next())
+	m.wakeAt(g, m.next(g))
 }
 
 // account brings the machine's sum up to what the group keeps now.
@@ -109,8 +109,11 @@ func (m *Machine) Loaded(now time.Time) {
 		for _, mb := range g.order {
 			m.extend(mb)
 		}
+		if g.consumer != nil {
+			m.beginSessions(g)
+		}
 		m.account(g)
-		m.wakeAt(g, g.next())
+		m.wakeAt(g, m.next(g))
 	}
 	m.expiry = now.Add(m.cfg.ExpiryInterval)
 }
@@ -144,6 +147,10 @@ func (m *Machine) Tick(now time.Time) Result {
 
 // tick does what is due in one group.
 func (m *Machine) tick(g *group) {
+	if g.consumer != nil {
+		m.tickConsumer(g)
+		return
+	}
 	for id, expires := range g.pendingIDs {
 		if !expires.After(m.now) {
 			g.takeID(id)

@@ -71,6 +71,9 @@ func (m *Machine) Commit(now time.Time, r *CommitRequest) (Result, error) {
 func (m *Machine) checkCommit(r *CommitRequest) (*group, error) {
 	transactional := !r.Producer.None()
 	g := m.groups[r.Group]
+	if g != nil && g.consumer != nil {
+		return g, g.consumer.checkCommit(g.id, r)
+	}
 	if g == nil {
 		if r.Generation < 0 {
 			return nil, nil // an admin, or a consumer without group management

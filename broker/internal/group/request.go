@@ -6,7 +6,8 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/coordinator/entry"
 )
 
-// Every Err of this package is nil or one of kerr's *kerr.Error: the code that goes to the client.
+// Every Err of this package is nil, one of kerr's *kerr.Error, the code that goes to the client, or a *Fault, which has one and a
+// sentence beside it.
 
 // Token names a request that may be answered later. It is the caller's choice, unique among the requests that wait, and
 // never zero.
@@ -115,6 +116,7 @@ type CommitRequest struct {
 	Producer     entry.Producer // set for a commit that is part of a transaction
 	Retention    time.Duration  // how long to keep the offsets, as old clients may say; zero or less: the group's rule
 	MissingGroup error          // what a commit of a member of a missing group is: ILLEGAL_GENERATION if nil
+	KnowsEpochs  bool           // v9 on: Generation is the epoch of a member of a consumer group
 	Offsets      []CommitOffset
 }
 

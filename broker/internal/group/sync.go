@@ -11,6 +11,10 @@ import (
 // with a later step.
 func (m *Machine) Sync(now time.Time, tok Token, r *SyncRequest) Result {
 	m.begin(now)
+	if g := m.groups[r.Group]; g != nil && g.consumer != nil {
+		m.answerSync(tok, m.syncConsumer(g, r))
+		return m.end(nil)
+	}
 	g, mb, err := m.checkSync(r)
 	if err != nil {
 		m.answerSync(tok, &SyncResponse{Err: err})
