@@ -14,6 +14,7 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/coordinator/transactions"
 	"github.com/millrace-io/millrace/broker/internal/coordinator/transactions/markers"
 	"github.com/millrace-io/millrace/broker/internal/group"
+	"github.com/millrace-io/millrace/broker/internal/meter"
 	"github.com/millrace-io/millrace/broker/internal/replica"
 )
 
@@ -49,7 +50,7 @@ func (s *Server) assemble() (_ *api.Node, _ *parts, err error) {
 	node := &api.Node{
 		ID: cfg.NodeID, DataDir: s.dir.shown(), Log: s.log, Now: cfg.Now, APIs: api.Table(), Settings: p.cluster.Settings,
 		Cluster: p.cluster, Replicas: p.replicas, Groups: p.groups, Transactions: p.transactions, DiskSpace: s.diskSpace,
-		Answers:  budget.New(answerMemory),
+		Answers: budget.New(answerMemory), Meter: newMeter(),
 		Sessions: api.NewFetchSessions(func() int { return int(p.cluster.Settings().Int("max.incremental.fetch.session.cache.slots")) }),
 	}
 	p.forget = func(topics []group.Topic) {
@@ -59,6 +60,14 @@ func (s *Server) assemble() (_ *api.Node, _ *parts, err error) {
 	p.cluster.Watch(p.lead)
 	p.replicas.Start()
 	return node, p, nil
+}
+
+func newMeter() *meter.Meter {
+	var keys []int16
+	for _, row := range api.Table() {
+		keys = append(keys, row.Key)
+	}
+	return meter.New(keys)
 }
 
 // coordinate makes the coordinators; they lead nothing yet.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/millrace-io/millrace/broker/internal/api"
 	"github.com/millrace-io/millrace/broker/internal/frame"
+	"github.com/millrace-io/millrace/broker/internal/meter"
 )
 
 // conn is one client's connection. It is served by one goroutine: a request is read, handled and answered before the next one is looked at, so that
@@ -50,8 +51,10 @@ func (c *conn) serve(ctx context.Context) {
 	switch {
 	case err == nil, gone(err):
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.server.node.Meter.Dropped.Add(1)
 		c.server.log.Debug("connection timed out", "client", c.api.Remote)
 	default:
+		c.server.node.Meter.Dropped.Add(1)
 		c.server.complain(c.api.Remote, err)
 	}
 }
@@ -117,6 +120,7 @@ func (c *conn) one(ctx context.Context) error {
 	if err := c.readFrame(ctx, &in); err != nil {
 		return err
 	}
+	arrived := time.Now()
 	req, answer, more, err := c.decode(ctx, in.bytes)
 	in.taken += more
 	if err != nil || answer != nil {
@@ -126,7 +130,14 @@ func (c *conn) one(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.write(req, resp)
+	handled := time.Now()
+	code := api.AnswerError(resp) // before write, which releases the answer
+	err = c.write(req, resp)
+	sent := time.Now()
+	counts := c.server.node.Meter.Of(req.Key)
+	counts.Error(code)
+	counts.Done(sent, req.Version, meter.Spent{Total: sent.Sub(arrived), Wait: req.Waited, Send: sent.Sub(handled)})
+	return err
 }
 
 // incoming is a frame and what it holds while it is read and handled.
@@ -289,7 +300,7 @@ func unsupportedApiVersions(row *api.API) kmsg.Response {
 func (c *conn) handle(ctx context.Context, r *api.Request) (resp kmsg.Response, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.server.panics.Add(1)
+			c.server.node.Meter.Panics.Add(1)
 			c.server.log.Error("panic in a request handler", "api", kmsg.NameForKey(r.Key), "version", r.Version,
 				"client", c.api.Remote, "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic in the handler of %s", kmsg.NameForKey(r.Key))

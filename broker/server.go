@@ -9,7 +9,6 @@ import (
 	"net"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/millrace-io/millrace/broker/internal/api"
@@ -37,7 +36,6 @@ type Server struct {
 	requests   *budget.Budget // memory of all requests
 	frames     buffers
 	replies    *budget.Budget // memory of all answers but fetches
-	panics     atomic.Int64
 	complaints complaints
 
 	mu sync.Mutex
@@ -212,6 +210,7 @@ func (s *Server) addConn(c *conn) bool {
 		return false
 	}
 	if len(s.conns) >= int(set.Int("max.connections")) || s.perIP[c.ip] >= int(set.Int("max.connections.per.ip")) {
+		s.node.Meter.Refused.Add(1)
 		s.complain(c.api.Remote, errTooMany)
 		return false
 	}

@@ -26,6 +26,7 @@ type serveOptions struct {
 	advertise string
 	data      string
 	flush     string
+	metrics   string
 	settings  []string
 	verbose   bool
 	defaults  map[string]string // settings that hold unless --set says otherwise
@@ -36,6 +37,7 @@ func (o *serveOptions) flags(cmd *cobra.Command, dataUsage string) {
 	cmd.Flags().StringVar(&o.advertise, "advertise", "", "tell clients to connect to `HOST:PORT` instead of the address that they came in on")
 	cmd.Flags().StringVar(&o.data, "data", "", dataUsage)
 	cmd.Flags().StringVar(&o.flush, "flush", "", "when what was acknowledged is on disk: `always|interval|os` (default os: it survives a kill, not a power loss)")
+	cmd.Flags().StringVar(&o.metrics, "metrics", "", "serve Prometheus' /metrics, and /healthz, at `HOST:PORT`")
 	cmd.Flags().StringArrayVar(&o.settings, "set", nil, "setting of the broker, `KEY=VALUE`, by Kafka's names; may be repeated")
 	cmd.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "log what happens, not only what is wrong")
 }
@@ -62,14 +64,17 @@ func (o *serveOptions) config(stderr io.Writer) (broker.Config, error) {
 	if _, _, err := net.SplitHostPort(o.listen); err != nil {
 		return c, usagef("--listen %s: want HOST:PORT", o.listen)
 	}
+	if _, _, err := net.SplitHostPort(o.metrics); err != nil && o.metrics != "" {
+		return c, usagef("--metrics %s: want HOST:PORT", o.metrics)
+	}
 	if err := c.Validate(); err != nil {
 		return c, usagef("%v", err)
 	}
 	return c, nil
 }
 
-// serve runs a server until ctx ends. announce is called with its address once it answers.
-func (o *serveOptions) serve(cmd *cobra.Command, announce func(address string)) error {
+// serve runs a server until ctx ends. announce is called with its address, and that of its metrics, once it answers.
+func (o *serveOptions) serve(cmd *cobra.Command, announce func(address, metrics string)) error {
 	ctx := cmd.Context()
 	config, err := o.config(cmd.ErrOrStderr())
 	if err != nil {
@@ -83,20 +88,29 @@ func (o *serveOptions) serve(cmd *cobra.Command, announce func(address string)) 
 		}
 		return fmt.Errorf("%w: choose an address of this machine with --listen", err)
 	}
+	metrics, err := listenMetrics(o.metrics)
+	if err != nil {
+		ln.Close()
+		return err
+	}
 	server := &broker.Server{Config: config}
 	if err := server.Start(); err != nil {
+		metrics.abandon()
 		ln.Close()
 		return err
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
-	announce(ln.Addr().String())
+	metrics.serve(server.Metrics())
+	announce(ln.Addr().String(), metrics.address())
 	select {
 	case err = <-served:
 	case <-ctx.Done():
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
+	// The metrics go last, so that health tells of the shutdown; they have nothing to lose.
+	defer metrics.shutdown(stop)
 	if shut := server.Shutdown(stop); shut != nil {
 		return errors.Join(err, fmt.Errorf("the server did not end cleanly: %w", shut))
 	}
@@ -115,17 +129,22 @@ func brokerCommand() *cobra.Command {
 		Use:   "broker --data DIR",
 		Short: "Run a log server that keeps its data",
 		Long: `Run a log server that keeps its data. One line with its address says that it is ready; SIGTERM and Ctrl-C close it cleanly.
-A kill at any moment loses nothing that was acknowledged; what a power loss takes is the choice of --flush.`,
+A kill at any moment loses nothing that was acknowledged; what a power loss takes is the choice of --flush. With --metrics it serves what Prometheus scrapes at /metrics, under the names that Apache Kafka's metrics
+have behind their usual exporter, and at /healthz whether it can do its work.`,
 		Args: exactly(),
 		Example: `  millrace broker --data /var/lib/millrace
   millrace broker --data ./data --listen 127.0.0.1:9093 --flush always
+  millrace broker --data ./data --metrics 127.0.0.1:9404
   millrace broker --data ./data --set log.retention.hours=24 --set num.partitions=4`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.data == "" {
 				return usagef("--data is missing: name the directory that keeps the data, or use millrace dev to try things in memory")
 			}
-			return o.serve(cmd, func(address string) {
-				fmt.Fprintf(cmd.OutOrStdout(), "millrace broker: ready at %s, data in %s\n", address, o.data)
+			return o.serve(cmd, func(address, metrics string) {
+				if metrics != "" {
+					metrics = ", metrics at http://" + metrics + "/metrics"
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "millrace broker: ready at %s%s, data in %s\n", address, metrics, o.data)
 			})
 		},
 	}
@@ -145,18 +164,21 @@ func devCommand() *cobra.Command {
   millrace dev --listen 127.0.0.1:0
   millrace dev --data ./data`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.serve(cmd, func(address string) { fmt.Fprint(cmd.OutOrStdout(), devText(address, o.data)) })
+			return o.serve(cmd, func(address, metrics string) { fmt.Fprint(cmd.OutOrStdout(), devText(address, metrics, o.data)) })
 		},
 	}
 	o.flags(cmd, "keep the data in this `DIR` instead of in memory")
 	return cmd
 }
 
-// devText is what a newcomer needs to know, in five lines.
-func devText(address, data string) string {
+// devText is what a newcomer needs to know, in five lines, and one more when there are metrics.
+func devText(address, metrics, data string) string {
 	where := "data in memory (--data DIR keeps it)"
 	if data != "" {
 		where = "data in " + data
+	}
+	if metrics != "" {
+		metrics = "Metrics http://" + metrics + "/metrics\n"
 	}
 	brokers := ""
 	if address != defaultBroker {
@@ -166,5 +188,6 @@ func devText(address, data string) string {
 		fmt.Sprintf("Kafka   %s\n", address) +
 		fmt.Sprintf("Try     echo hello | millrace topic produce hello --create%s; millrace topic consume hello%s\n", brokers, brokers) +
 		fmt.Sprintf("Count   go run ./examples/wordcount --brokers %s\n", address) +
+		metrics +
 		"Stop    Ctrl-C\n"
 }

@@ -178,6 +178,7 @@ func (f *fetch) ready() bool {
 
 // wait reads again whenever something happened in one of the partitions, until the answer is ready or the time is up.
 func (f *fetch) wait(ctx context.Context) {
+	defer waiting(f.request, &f.n.Meter.FetchesWaiting)()
 	w := replica.NewWaiter()
 	defer w.Close()
 	for i := range f.found {
@@ -227,8 +228,17 @@ func (f *fetch) add(resp *kmsg.FetchResponse, p *fetchPart, got *fetched) {
 		return
 	}
 	p.remember(&out)
-	if got.buf != nil && f.served != nil {
-		f.served[p] = true
+	if got.buf != nil {
+		got.part.Served(len(*got.buf))
+		if f.served != nil {
+			f.served[p] = true
+		}
+	}
+	if out.ErrorCode != 0 {
+		f.n.Meter.Of(f.req.Key()).Error(out.ErrorCode)
+		if got.part != nil {
+			got.part.FetchFailed()
+		}
 	}
 	f.hintLeader(resp, p, got, &out)
 	last := len(resp.Topics) - 1

@@ -56,6 +56,18 @@ func NewFetchSessions(slots func() int) *FetchSessions {
 	return s
 }
 
+// Len is the number of sessions.
+func (s *FetchSessions) Len() int {
+	n := 0
+	for i := range s.shards {
+		shard := &s.shards[i]
+		shard.mu.Lock()
+		n += len(shard.sessions)
+		shard.mu.Unlock()
+	}
+	return n
+}
+
 // shard returns where a session is kept.
 func (s *FetchSessions) shard(id int32) *sessionShard { return &s.shards[uint32(id)%sessionShards] }
 

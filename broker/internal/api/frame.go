@@ -16,6 +16,9 @@ type Request struct {
 	Conn          *Conn
 	Received      time.Time
 	Size          int // bytes of the frame
+
+	// Waited is the time that the handler spent on waiting for others. The handler sets it.
+	Waited time.Duration
 }
 
 // Conn is what handlers know of a connection. The fields above mu never change; it belongs to one connection's goroutine.

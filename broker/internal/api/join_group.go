@@ -31,7 +31,10 @@ func handleJoinGroup(ctx context.Context, n *Node, r *Request) (kmsg.Response, e
 	for i, p := range req.Protocols {
 		join.Protocols[i] = group.Protocol{Name: p.Name, Metadata: p.Metadata}
 	}
-	return joinResponse(req, n.Groups.Join(ctx, &join)), nil
+	over := waiting(r, &n.Meter.RebalancesWaiting)
+	answer := n.Groups.Join(ctx, &join)
+	over()
+	return joinResponse(req, answer), nil
 }
 
 func joinResponse(req *kmsg.JoinGroupRequest, j *group.JoinResponse) *kmsg.JoinGroupResponse {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-io/millrace/broker/internal/budget"
@@ -10,6 +11,7 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/controller"
 	"github.com/millrace-io/millrace/broker/internal/coordinator/groups"
 	"github.com/millrace-io/millrace/broker/internal/coordinator/transactions"
+	"github.com/millrace-io/millrace/broker/internal/meter"
 	"github.com/millrace-io/millrace/broker/internal/replica"
 	"github.com/millrace-io/millrace/broker/internal/settings"
 )
@@ -30,8 +32,21 @@ type Node struct {
 	// DiskSpace returns the size of the disk under the data directory and what is free of it; -1 when that is not known.
 	DiskSpace func() (total, usable int64)
 
+	// Meter counts what happens.
+	Meter *meter.Meter
+
 	Groups       *groups.Coordinator
 	Transactions *transactions.Coordinator
+}
+
+// waiting counts a request that begins to wait. The function that it returns is called when the wait is over.
+func waiting(r *Request, gauge *atomic.Int64) (over func()) {
+	begun := time.Now()
+	gauge.Add(1)
+	return func() {
+		gauge.Add(-1)
+		r.Waited += time.Since(begun)
+	}
 }
 
 // Image is the metadata as this broker knows it.

@@ -44,7 +44,8 @@ func handleProduce(ctx context.Context, n *Node, r *Request) (kmsg.Response, err
 	p.check()
 	p.verify(ctx)
 	p.append()
-	p.wait(ctx)
+	p.wait(ctx, r)
+	p.countErrors()
 	if req.Acks == acksNone {
 		for i := range p.writes {
 			if err := p.writes[i].err; err != nil {
@@ -261,7 +262,7 @@ func tellsLogStart(err error) bool {
 }
 
 // wait returns when every append is as safe as the producer asked for, or its time is up.
-func (p *produce) wait(ctx context.Context) {
+func (p *produce) wait(ctx context.Context, r *Request) {
 	if p.req.Acks == acksNone {
 		return
 	}
@@ -274,6 +275,7 @@ func (p *produce) wait(ctx context.Context) {
 	if len(pending) == 0 {
 		return
 	}
+	defer waiting(r, &p.n.Meter.ProducesWaiting)()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(max(p.req.TimeoutMillis, 0))*time.Millisecond)
 	defer cancel()
 	last := len(pending) - 1
@@ -305,6 +307,17 @@ func (w *write) settle(ctx context.Context, acks int16) {
 		return
 	}
 	w.err = w.part.Commit(ctx, end)
+}
+
+func (p *produce) countErrors() {
+	for i := range p.writes {
+		if w := &p.writes[i]; w.err != nil {
+			p.n.Meter.Of(p.req.Key()).Error(Code(w.err))
+			if w.part != nil {
+				w.part.ProduceFailed()
+			}
+		}
+	}
 }
 
 func (p *produce) answer(r *Request) *kmsg.ProduceResponse {

@@ -29,7 +29,9 @@ func handleSyncGroup(ctx context.Context, n *Node, r *Request) (kmsg.Response, e
 	for i, a := range req.GroupAssignment {
 		sync.Assignments[i] = group.Assignment{MemberID: a.MemberID, Data: a.MemberAssignment}
 	}
+	over := waiting(r, &n.Meter.RebalancesWaiting)
 	s := n.Groups.Sync(ctx, &sync)
+	over()
 	resp.ErrorCode = Code(s.Err)
 	if s.Err == nil {
 		resp.ProtocolType, resp.Protocol = &s.ProtocolType, &s.Protocol

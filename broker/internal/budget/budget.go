@@ -23,6 +23,9 @@ type waiter struct {
 // New returns a budget of n bytes.
 func New(n int64) *Budget { return &Budget{total: n, free: n} }
 
+// Total is the whole budget.
+func (b *Budget) Total() int64 { return b.total }
+
 // Free is what is left.
 func (b *Budget) Free() int64 {
 	b.mu.Lock()

@@ -47,11 +47,11 @@ type Local struct {
 	cfg      Config
 	image    atomic.Pointer[controller.Image]
 	settings atomic.Pointer[settings.Broker]
+	broken   atomic.Pointer[error] // set, with mu held, by a failed write; the directory is not written again
 
 	mu sync.Mutex // held over a proposal, its write and its watchers: proposals are rare and must be in one order
 	// The fields below are guarded by mu.
 	store   store
-	broken  error // set by a failed write; the directory is not written again
 	watches []Watch
 }
 
@@ -137,8 +137,8 @@ func (l *Local) Propose(ctx context.Context, decide func(*controller.Image) ([]c
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.broken != nil {
-		return l.broken
+	if err := l.Err(); err != nil {
+		return err
 	}
 	old := l.image.Load()
 	records, err := decide(old)
@@ -151,9 +151,8 @@ func (l *Local) Propose(ctx context.Context, decide func(*controller.Image) ([]c
 	}
 	if err := l.store.append(old.Index(), records); err != nil {
 		// After a failed write or flush nobody knows what is on disk: it is not tried again.
-		l.broken = fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
 		l.cfg.Log.Error("the metadata log cannot be written; the broker must be restarted", "error", err)
-		return l.broken
+		return l.breakDown(fmt.Errorf("%w: %w", kerr.KafkaStorageError, err))
 	}
 	l.publish(now)
 	for _, w := range l.watches {
@@ -161,6 +160,20 @@ func (l *Local) Propose(ctx context.Context, decide func(*controller.Image) ([]c
 	}
 	l.compact(now)
 	return nil
+}
+
+// Err returns why the metadata cannot be written any more; nil while it can.
+func (l *Local) Err() error {
+	if err := l.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// breakDown ends the writing for good. It is called with mu held.
+func (l *Local) breakDown(err error) error {
+	l.broken.Store(&err)
+	return err
 }
 
 // publish makes an image visible.
@@ -191,7 +204,7 @@ func (l *Local) compact(im *controller.Image) {
 		return
 	}
 	if err := l.store.rewrite(im); err != nil {
-		l.broken = fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
+		l.breakDown(fmt.Errorf("%w: %w", kerr.KafkaStorageError, err))
 		l.cfg.Log.Error("the metadata snapshot cannot be written; the broker must be restarted", "error", err)
 	}
 }
@@ -251,8 +264,8 @@ func (l *Local) internalTopic(name string) controller.NewTopic {
 func (l *Local) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.broken == nil {
-		l.broken = ErrClosed
+	if l.Err() == nil {
+		l.breakDown(ErrClosed)
 	}
 	return l.store.close()
 }

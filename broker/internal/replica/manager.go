@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
 	"github.com/millrace-io/millrace/broker/internal/controller"
+	"github.com/millrace-io/millrace/broker/internal/meter"
 	"github.com/millrace-io/millrace/broker/internal/partition"
 	"github.com/millrace-io/millrace/broker/internal/settings"
 )
@@ -41,6 +42,11 @@ type Manager struct {
 
 	checkpointMu sync.Mutex // one writer of the checkpoint file
 	saved        string     // what it says, to spare writing the same; guarded by checkpointMu
+
+	pastMu sync.Mutex // held while index changes
+	past   Traffic    // of partitions that are gone; guarded by pastMu
+
+	flushes meter.Timing
 
 	mu sync.Mutex // serialises Update and Close
 	// The fields below are guarded by mu.
@@ -149,7 +155,7 @@ func (m *Manager) Update(old, now *controller.Image) {
 			m.apply(t, next.byID[t.ID])
 		}
 	}
-	m.index.Store(next)
+	m.succeed(next)
 	for id, list := range have.byID {
 		if next.byID[id] == nil {
 			m.dismiss(id, list)

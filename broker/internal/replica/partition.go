@@ -28,6 +28,8 @@ type Partition struct {
 	failed atomic.Pointer[error]
 	config atomic.Pointer[settings.Topic]
 
+	traffic traffic
+
 	uncleanable time.Time // until when the cleaner leaves it alone after a failure; owned by the cleaner's goroutine
 
 	flushMu sync.Mutex // one flush at a time; who waits for it finds the work done
@@ -52,6 +54,9 @@ func (p *Partition) check() error {
 	}
 	return nil
 }
+
+// Err returns why the partition is offline; nil when it is not.
+func (p *Partition) Err() error { return p.check() }
 
 // fail takes the partition offline.
 func (p *Partition) fail(err error) error {
@@ -158,6 +163,7 @@ func (p *Partition) Append(batches []byte, o commitlog.AppendOptions) (commitlog
 	if err != nil {
 		return info, p.judge(err)
 	}
+	p.traffic.appended(info, len(batches))
 	p.grown(info)
 	return info, nil
 }
@@ -284,7 +290,11 @@ func (p *Partition) flush(end record.Offset) error {
 	p.appended, p.sinceSync = time.Time{}, 0
 	p.mu.Unlock()
 	target := p.log.End()
-	if err := p.log.Flush(target); err != nil {
+	begun := time.Now()
+	err := p.log.Flush(target)
+	now := time.Now()
+	p.m.flushes.Observe(now, now.Sub(begun))
+	if err != nil {
 		if errors.Is(err, commitlog.ErrClosed) {
 			return ErrClosed // the topic was deleted meanwhile
 		}

@@ -168,6 +168,9 @@ type Value struct {
 // String is the value as DescribeConfigs shows it.
 func (v Value) String() string { return v.raw }
 
+// Int is the value as a number; 0 when it is none.
+func (v Value) Int() int64 { return v.num }
+
 // catalogue is a set of definitions in a fixed order.
 type catalogue struct {
 	defs   []Def
