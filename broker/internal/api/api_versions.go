@@ -12,7 +12,6 @@ var supportedFeatures = []struct {
 	name     string
 	min, max int16
 }{
-	{groupVersion, 0, 1},
 	{"transaction.version", 0, 2},
 }
 
