@@ -3,6 +3,7 @@ package transactions
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -27,37 +28,97 @@ const (
 
 // settle pays d on a goroutine of its own. It may be called with or without the shard's lock.
 func (m *machine) settle(d txn.Markers) {
-	m.c.mu.Lock()
-	defer m.c.mu.Unlock()
-	if m.ctx.Err() != nil {
+	if !m.begin() {
 		return
 	}
-	m.settling.Add(1)
 	go func() {
 		defer m.settling.Done()
 		m.pay(d)
 	}()
 }
 
+// settleHere pays d on the caller's goroutine, without the shard's lock. What fails is left to another one.
+func (m *machine) settleHere(d txn.Markers) {
+	if !m.begin() {
+		return // the next incarnation finds the debt in its log
+	}
+	if d.Partitions = m.try(d, 0); len(d.Partitions) == 0 {
+		m.settling.Done()
+		return
+	}
+	go func() {
+		defer m.settling.Done()
+		if sleep(m.ctx, retryMin) {
+			m.pay(d)
+		}
+	}()
+}
+
+// begin is to be followed by settling.Done. It is false when the incarnation has ended.
+func (m *machine) begin() bool {
+	m.c.mu.Lock()
+	defer m.c.mu.Unlock()
+	if m.ctx.Err() != nil {
+		return false
+	}
+	m.settling.Add(1)
+	return true
+}
+
 // pay writes the markers until all are written, or the incarnation ends.
 func (m *machine) pay(d txn.Markers) {
-	left := d.Partitions
 	for wait, round := retryMin, 0; ; wait, round = min(2*wait, retryMax), round+1 {
-		written, rest, why := m.writeMarkers(d, left)
-		if why != nil && round%failuresPerLog == 0 {
-			m.c.cfg.Log.Warn("markers of a transaction are owed", "txn", d.TransactionalID, "producer", d.ProducerID,
-				"epoch", d.Epoch, "partitions", len(rest), "error", why)
-		}
-		if m.ctx.Err() != nil || len(written) > 0 && !m.note(d, written) {
-			return
-		}
-		if left = rest; len(left) == 0 {
-			return
-		}
-		if !sleep(m.ctx, wait) {
+		if d.Partitions = m.try(d, round); len(d.Partitions) == 0 || !sleep(m.ctx, wait) {
 			return
 		}
 	}
+}
+
+// try writes the markers once and returns what is still owed; nothing when there is no point in going on.
+func (m *machine) try(d txn.Markers, round int) (left []txn.TopicPartition) {
+	written, rest, why := m.writeMarkers(d, d.Partitions)
+	if why != nil && round%failuresPerLog == 0 {
+		m.c.cfg.Log.Warn("markers of a transaction are owed", "transactional_id", d.TransactionalID, "producer_id", d.ProducerID,
+			"epoch", d.Epoch, "partitions", len(rest), "error", why)
+	}
+	if m.ctx.Err() != nil || len(written) > 0 && !m.note(d, written) {
+		return nil
+	}
+	return rest
+}
+
+// promise is the debt of a decision whose markers the one who asked for it writes, after the answer was given. When nobody waits for the answer any more,
+// the markers are written all the same.
+type promise struct {
+	mu sync.Mutex
+	// The fields below are guarded by mu.
+	gone bool // nobody waits
+	m    *machine
+	debt txn.Markers
+}
+
+// owe takes the debt when the decision is committed.
+func (p *promise) owe(m *machine, d txn.Markers) {
+	p.mu.Lock()
+	gone := p.gone
+	if !gone {
+		p.m, p.debt = m, d
+	}
+	p.mu.Unlock()
+	if gone {
+		m.settle(d)
+	}
+}
+
+// keep returns what is to be called after the answer; nil when nothing is owed.
+func (p *promise) keep() func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gone = true
+	if p.m == nil {
+		return nil
+	}
+	return func() { p.m.settleHere(p.debt) }
 }
 
 // writeMarkers tries once, and says what is written, what is still owed, and one reason for that.
@@ -77,8 +138,8 @@ func (m *machine) writeMarkers(d txn.Markers, left []txn.TopicPartition) (writte
 		case errors.Is(err, kerr.InvalidProducerEpoch):
 			// The log has seen a higher epoch of this producer id than the one that its coordinator knows. Nothing can
 			// be open there under ours.
-			m.c.cfg.Log.Error("a partition has a newer producer than its coordinator", "txn", d.TransactionalID,
-				"producer", d.ProducerID, "epoch", d.Epoch, "topic", left[i].Topic, "partition", left[i].Partition)
+			m.c.cfg.Log.Error("a partition has a newer producer than its coordinator", "transactional_id", d.TransactionalID,
+				"producer_id", d.ProducerID, "epoch", d.Epoch, "topic", left[i].Topic, "partition", left[i].Partition)
 			written = append(written, left[i])
 		default:
 			rest, why = append(rest, left[i]), err
