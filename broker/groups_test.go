@@ -448,6 +448,16 @@ func TestFencedMarkerDisturbsNobody(t *testing.T) {
 	join.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range", Metadata: []byte{0, 0}}}
 	first := ask[*kmsg.JoinGroupResponse](c, join, 3)
 	waiting.Send(join)
+	// The second join is on its way only; the first member comes back too early unless the group has seen it.
+	describe := kmsg.NewPtrDescribeGroupsRequest()
+	describe.Groups = []string{"g"}
+	for ctx := withPatience(t); ; {
+		if g := ask[*kmsg.DescribeGroupsResponse](c, describe, 5).Groups[0]; g.State == "PreparingRebalance" {
+			break
+		} else if ctx.Err() != nil {
+			t.Fatalf("the group of one who joined and one who waits is %+v", g)
+		}
+	}
 
 	init := kmsg.NewPtrInitProducerIDRequest()
 	init.TransactionalID, init.TransactionTimeoutMillis = kmsg.StringPtr("x"), 10_000
