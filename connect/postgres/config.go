@@ -42,6 +42,8 @@ type Config struct {
 	TransactionTimeout time.Duration
 	// Heartbeat is how often the slot advances when no change comes (default 3 s), and how often the catalog is looked at.
 	Heartbeat time.Duration
+	// SlotWait is how long the server may take to notice that a connector of this name is dead, before its slot counts as in use (default 20 s).
+	SlotWait time.Duration
 	// RetryFor is how long a database or log that is not there is waited for (default 5 min).
 	RetryFor time.Duration
 
@@ -60,6 +62,7 @@ const (
 	defaultCommitInterval     = 50 * time.Millisecond
 	defaultTransactionTimeout = 15 * time.Minute
 	defaultHeartbeat          = 3 * time.Second
+	defaultSlotWait           = 20 * time.Second
 	defaultRetryFor           = 5 * time.Minute
 
 	// maxRecordBytes is the largest row that a topic made by the connector takes.
@@ -78,6 +81,7 @@ func (c Config) complete() (Config, error) {
 	setDefault(&c.CommitInterval, defaultCommitInterval)
 	setDefault(&c.TransactionTimeout, defaultTransactionTimeout)
 	setDefault(&c.Heartbeat, defaultHeartbeat)
+	setDefault(&c.SlotWait, defaultSlotWait)
 	setDefault(&c.RetryFor, defaultRetryFor)
 	if c.TopicConfig == nil {
 		c.TopicConfig = map[string]string{"cleanup.policy": "compact", "max.message.bytes": fmt.Sprint(maxRecordBytes)}
@@ -110,7 +114,7 @@ func (c Config) complete() (Config, error) {
 	for _, d := range []struct {
 		name string
 		d    time.Duration
-	}{{"CommitInterval", c.CommitInterval}, {"TransactionTimeout", c.TransactionTimeout}, {"Heartbeat", c.Heartbeat}, {"RetryFor", c.RetryFor}} {
+	}{{"CommitInterval", c.CommitInterval}, {"TransactionTimeout", c.TransactionTimeout}, {"Heartbeat", c.Heartbeat}, {"SlotWait", c.SlotWait}, {"RetryFor", c.RetryFor}} {
 		if d.d < 0 {
 			fault("%s is %v, want more than 0", d.name, d.d)
 		}

@@ -231,7 +231,7 @@ func (w *world) read(topic string) []*kgo.Record {
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	admin := kadm.NewClient(w.broker.Client(w.t))
-	ends, err := admin.ListCommittedOffsets(ctx, topic)
+	ends, err := admin.ListEndOffsets(ctx, topic) // a transaction that is being committed is waited for
 	if err != nil || ends.Error() != nil {
 		w.t.Fatal(err, ends.Error())
 	}

@@ -90,12 +90,9 @@ func (s *session) resume(ctx context.Context, resnapshot bool) error {
 	return s.plan(ctx, chosen, added)
 }
 
-// slotWait is how long the session of a connector that was killed may still hold the slot.
-const slotWait = 20 * time.Second
-
 // slot makes sure that the slot is there, free, and holds all that comes after the committed position.
 func (s *session) slot(ctx context.Context, system string) error {
-	deadline := time.Now().Add(slotWait)
+	deadline := time.Now().Add(s.cfg.SlotWait)
 	for {
 		have, err := s.catalog.slot(ctx)
 		switch {
@@ -170,7 +167,7 @@ func (s *session) plan(ctx context.Context, chosen, added []tableName) error {
 		}
 		s.cfg.Log.Warn("a table is not followed any more", "table", name)
 		delete(s.position.tables, name)
-		if err := s.sink.put(ctx, s.sink.positionTopic(), tableKey(s.cfg.Name, name), nil); err != nil {
+		if err := s.sink.put(ctx, s.sink.positionTopic(), tableKey(s.cfg.Name, name), nil, time.Now()); err != nil {
 			return err
 		}
 		forgotten++

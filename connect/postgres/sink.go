@@ -158,8 +158,9 @@ func (s *sink) each(ctx context.Context, topic string, f func(*kgo.Record) error
 	return nil
 }
 
-// put adds a record to the open transaction, or opens one. It waits while too much is on its way. The sink owns key and value from here on.
-func (s *sink) put(ctx context.Context, topic string, key, value []byte) error {
+// put adds a record to the open transaction, or opens one. It waits while too much is on its way. at is the record's time. The sink owns key
+// and value from here on.
+func (s *sink) put(ctx context.Context, topic string, key, value []byte, at time.Time) error {
 	if !s.open {
 		if err := s.client.BeginTransaction(); err != nil {
 			return s.fault(fmt.Errorf("begin a transaction: %w", err))
@@ -168,7 +169,7 @@ func (s *sink) put(ctx context.Context, topic string, key, value []byte) error {
 	}
 	s.records++
 	s.bytes += len(key) + len(value)
-	s.client.Produce(ctx, &kgo.Record{Topic: topic, Key: key, Value: value}, s.written)
+	s.client.Produce(ctx, &kgo.Record{Topic: topic, Key: key, Value: value, Timestamp: at}, s.written)
 	if err := s.failed.Load(); err != nil {
 		return s.fault(*err)
 	}
@@ -185,7 +186,7 @@ func (s *sink) written(r *kgo.Record, err error) {
 // commit ends the open transaction with the position that its records reach. Nothing else may be done with the sink after an error.
 func (s *sink) commit(ctx context.Context, at mainPosition, lsn pglogrepl.LSN) error {
 	at.Version, at.LSN = positionVersion, lsn.String()
-	if err := s.put(ctx, s.positionTopic(), []byte(s.cfg.Name), mustJSON(at)); err != nil {
+	if err := s.put(ctx, s.positionTopic(), []byte(s.cfg.Name), mustJSON(at), time.Now()); err != nil {
 		return err
 	}
 	if err := s.client.Flush(ctx); err != nil {

@@ -122,7 +122,7 @@ func (s *session) snapshot(ctx context.Context, c *catalog, name tableName, seen
 		return err
 	}
 	p := &tablePosition{Columns: t.layout(), Snapshot: seen}
-	if err := s.sink.put(ctx, s.sink.positionTopic(), tableKey(s.cfg.Name, name), mustJSON(p)); err != nil {
+	if err := s.sink.put(ctx, s.sink.positionTopic(), tableKey(s.cfg.Name, name), mustJSON(p), from.commit); err != nil {
 		return err
 	}
 	if err := s.commit(ctx, s.committed); err != nil {
@@ -172,6 +172,6 @@ func (s *session) deleteStale(ctx context.Context, t *table, stale map[hashed]st
 			return nil
 		}
 		delete(stale, h)
-		return s.sink.put(ctx, t.topic, r.Key, nil)
+		return s.sink.put(ctx, t.topic, r.Key, nil, time.Now())
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pglogrepl"
 )
 
-// emit writes one change. keyOf is the row whose key the record has.
+// emit writes one change. keyOf is the row whose key the record has. The record's time is when the change committed.
 func (s *session) emit(ctx context.Context, t *table, op Op, before, after, keyOf row, from origin) (key []byte, err error) {
 	if key, err = t.appendKey(nil, keyOf); err != nil {
 		return nil, err
@@ -20,7 +20,7 @@ func (s *session) emit(ctx context.Context, t *table, op Op, before, after, keyO
 	if err != nil {
 		return nil, err
 	}
-	return key, s.sink.put(ctx, t.topic, key, value)
+	return key, s.sink.put(ctx, t.topic, key, value, from.commit)
 }
 
 // relation is a table as the stream describes it.
@@ -325,7 +325,7 @@ func (d *decoder) remove(ctx context.Context, t *table, before row, from origin)
 	if err != nil {
 		return err
 	}
-	return d.sink.put(ctx, t.topic, key, nil)
+	return d.sink.put(ctx, t.topic, key, nil, from.commit)
 }
 
 // tuple reads a row of the stream into scratch. Of an old row that is told by its key only, the other columns are not known.
@@ -392,7 +392,7 @@ func (d *decoder) relation(ctx context.Context, m *pglogrepl.RelationMessage) er
 	}
 	d.cfg.Log.Info("a table has new columns", "table", name, "lsn", d.now)
 	d.position.tables[name] = &tablePosition{Columns: layout, Snapshot: p.Snapshot}
-	return d.sink.put(ctx, d.sink.positionTopic(), tableKey(d.cfg.Name, name), mustJSON(d.position.tables[name]))
+	return d.sink.put(ctx, d.sink.positionTopic(), tableKey(d.cfg.Name, name), mustJSON(d.position.tables[name]), time.Now())
 }
 
 // keys are a table's key columns with their places: as they are now or, of a table that was dropped since, as they were.
