@@ -33,7 +33,7 @@ func rootCommand() *cobra.Command {
 		}
 		return pflag.NormalizedName(name)
 	})
-	root.AddCommand(devCommand(), brokerCommand(), topicCommand(g), groupCommand(g), versionCommand())
+	root.AddCommand(devCommand(), brokerCommand(), topicCommand(g), groupCommand(g), cdcCommand(), versionCommand())
 	return root
 }
 
