@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"context"
 	"errors"
+	"maps"
 	"sync"
 
 	"github.com/google/uuid"
@@ -25,8 +27,8 @@ type parts struct {
 	groups       *groups.Coordinator
 	transactions *transactions.Coordinator
 
-	forget     func(topics []group.Topic) // drops the offsets of topics
-	background sync.WaitGroup             // what forget started
+	forget     func(drop func(context.Context)) // runs drop beside everything else
+	background sync.WaitGroup                   // what forget started
 }
 
 // assemble opens everything in the data directory and puts it together.
@@ -53,8 +55,8 @@ func (s *Server) assemble() (_ *api.Node, _ *parts, err error) {
 		Answers: budget.New(answerMemory), Meter: newMeter(),
 		Sessions: api.NewFetchSessions(func() int { return int(p.cluster.Settings().Int("max.incremental.fetch.session.cache.slots")) }),
 	}
-	p.forget = func(topics []group.Topic) {
-		p.background.Go(func() { p.groups.TopicsDeleted(s.ctx, topics) })
+	p.forget = func(drop func(context.Context)) {
+		p.background.Go(func() { drop(s.ctx) })
 	}
 	p.cluster.Watch(p.replicas.Update)
 	p.cluster.Watch(p.lead)
@@ -154,9 +156,19 @@ func partitionsIn(t *controller.Topic) []controller.Partition {
 	return t.Partitions
 }
 
-// forgetTopics has the offsets of deleted topics dropped. The group coordinator writes tombstones for that, which must not hold up the change.
+// forgetTopics has the offsets of deleted topics dropped. The group coordinator writes tombstones for that, which must not hold up the change. A kill may
+// come in between, so the start drops what it finds of topics that are not there.
 func (p *parts) forgetTopics(old, now *controller.Image) {
-	if old == nil || len(now.Deleted()) == len(old.Deleted()) {
+	if old == nil {
+		p.forget(func(ctx context.Context) {
+			p.groups.DropOffsets(ctx, func(of group.Topic) bool {
+				t := p.cluster.Image().Topic(of.Name)
+				return t == nil || of.ID != [16]byte{} && controller.TopicID(of.ID) != t.ID
+			})
+		})
+		return
+	}
+	if maps.Equal(now.Deleted(), old.Deleted()) {
 		return
 	}
 	var gone []group.Topic
@@ -166,7 +178,7 @@ func (p *parts) forgetTopics(old, now *controller.Image) {
 		}
 	}
 	if len(gone) > 0 {
-		p.forget(gone)
+		p.forget(func(ctx context.Context) { p.groups.TopicsDeleted(ctx, gone) })
 	}
 }
 

@@ -94,6 +94,12 @@ func (b *Broker) Restart() {
 	b.start()
 }
 
+// Resume starts a broker that was stopped on the data that is there now.
+func (b *Broker) Resume() {
+	b.t.Helper()
+	b.start()
+}
+
 // Kill ends the broker as SIGKILL would and starts it on the same data: what was written is there, flushed or not.
 func (b *Broker) Kill() {
 	b.t.Helper()

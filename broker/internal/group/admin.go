@@ -94,13 +94,27 @@ func (m *Machine) DeleteOffsets(now time.Time, groupID string, partitions []Part
 // TopicsDeleted removes the offsets that groups committed for topics which are gone. Offsets of a later topic of the same
 // name stay.
 func (m *Machine) TopicsDeleted(now time.Time, topics []Topic) Result {
+	none := [16]byte{}
+	gone := map[string][16]byte{}
+	for _, t := range topics {
+		gone[t.Name] = t.ID
+	}
+	return m.DropOffsets(now, func(of Topic) bool {
+		id, ok := gone[of.Name]
+		return ok && (of.ID == id || of.ID == none || id == none)
+	})
+}
+
+// DropOffsets removes the offsets that groups committed for topics that are gone says are. The id of a topic is zero where
+// a commit did not say.
+func (m *Machine) DropOffsets(now time.Time, gone func(of Topic) bool) Result {
 	m.begin(now)
 	for _, id := range m.groupIDs() {
 		g := m.groups[id]
-		for _, t := range topics {
-			for _, partition := range slices.Sorted(maps.Keys(g.offsets[t.Name])) {
-				if of := g.offsets[t.Name][partition].topicID; of == t.ID || of == [16]byte{} || t.ID == [16]byte{} {
-					m.forgetOffset(g, Partition{t.Name, partition})
+		for _, topic := range slices.Sorted(maps.Keys(g.offsets)) {
+			for _, partition := range slices.Sorted(maps.Keys(g.offsets[topic])) {
+				if gone(Topic{Name: topic, ID: g.offsets[topic][partition].topicID}) {
+					m.forgetOffset(g, Partition{topic, partition})
 				}
 			}
 		}

@@ -2,6 +2,7 @@ package groups
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/millrace-io/millrace/broker/internal/coordinator"
@@ -78,13 +79,24 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, groupID string, partiti
 }
 
 // TopicsDeleted drops the offsets that groups committed for topics which are gone. What cannot be dropped now, for a
-// partition that loads or that this broker does not lead, ends with the group's retention.
+// partition that this broker does not lead, ends with the group's retention.
 func (c *Coordinator) TopicsDeleted(ctx context.Context, topics []group.Topic) {
+	c.drop(ctx, func(m *group.Machine, now time.Time) group.Result { return m.TopicsDeleted(now, topics) })
+}
+
+// DropOffsets is TopicsDeleted for the start: it drops the offsets of all topics that gone says are.
+func (c *Coordinator) DropOffsets(ctx context.Context, gone func(of group.Topic) bool) {
+	c.drop(ctx, func(m *group.Machine, now time.Time) group.Result { return m.DropOffsets(now, gone) })
+}
+
+// drop runs a step on every partition, and waits for those that load.
+func (c *Coordinator) drop(ctx context.Context, step func(*group.Machine, time.Time) group.Result) {
 	for _, s := range c.set.All() {
-		err := s.Do(ctx, func(m *group.Machine, now time.Time, w *coordinator.Writer) {
-			c.take(m.TopicsDeleted(now, topics), w)
-		})
-		if err != nil {
+		err := error(kerr.CoordinatorLoadInProgress)
+		for errors.Is(err, kerr.CoordinatorLoadInProgress) && ctx.Err() == nil { // each try waits for a while
+			err = s.Do(ctx, func(m *group.Machine, now time.Time, w *coordinator.Writer) { c.take(step(m, now), w) })
+		}
+		if err != nil && ctx.Err() == nil {
 			c.cfg.Log.Warn("offsets of deleted topics stay until they expire", "topic", Topic, "partition", s.Partition(), "error", err)
 		}
 	}
