@@ -132,6 +132,9 @@ func (c *conn) one(ctx context.Context) error {
 	}
 	handled := time.Now()
 	code := api.AnswerError(resp) // before write, which releases the answer
+	if f, ok := resp.(api.Followed); ok {
+		defer f.After()
+	}
 	err = c.write(req, resp)
 	sent := time.Now()
 	counts := c.server.node.Meter.Of(req.Key)

@@ -16,7 +16,7 @@ func handleEndTxn(ctx context.Context, n *Node, r *Request) (kmsg.Response, erro
 	if req.Version >= 5 {
 		protocol = txn.V2
 	}
-	reply := n.Transactions.EndTxn(ctx, txn.EndRequest{
+	reply, then := n.Transactions.DecideTxn(ctx, txn.EndRequest{
 		ID:       req.TransactionalID,
 		Identity: identity(req.ProducerID, req.ProducerEpoch),
 		Commit:   req.Commit,
@@ -26,5 +26,17 @@ func handleEndTxn(ctx context.Context, n *Node, r *Request) (kmsg.Response, erro
 	if reply.Err == nil {
 		resp.ProducerID, resp.ProducerEpoch = int64(reply.Identity.ProducerID), int16(reply.Identity.Epoch)
 	}
+	if then != nil {
+		return &endTxnAnswer{EndTxnResponse: resp, then: then}, nil
+	}
 	return resp, nil
 }
+
+// endTxnAnswer is an EndTxnResponse after which the markers are written.
+type endTxnAnswer struct {
+	*kmsg.EndTxnResponse
+	then func()
+}
+
+// After writes the markers.
+func (a *endTxnAnswer) After() { a.then() }

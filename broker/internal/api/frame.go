@@ -41,6 +41,13 @@ type Listener struct {
 // Handler answers one request. See the package comment for what it may do.
 type Handler func(ctx context.Context, n *Node, r *Request) (kmsg.Response, error)
 
+// Followed is a response after which its handler has something left to do, on the connection's goroutine and before its next request. Whoever writes the response
+// calls After when the bytes are written or given up.
+type Followed interface {
+	kmsg.Response
+	After()
+}
+
 // Operation is an operation that a client needs to be allowed, with the numbers of Kafka's ACLs.
 type Operation int8
 

@@ -127,6 +127,11 @@ func (c *Coordinator) shard(id string) (*coordinator.Shard[*machine], error) {
 
 // run makes a request of the machine that coordinates id, again when it had to wait for markers or producer ids.
 func (c *Coordinator) run(ctx context.Context, id string, request func(*txn.Coordinator, time.Time) txn.Step) txn.Reply {
+	return c.runFor(ctx, id, request, (*machine).settle)
+}
+
+// runFor is run with another way to settle.
+func (c *Coordinator) runFor(ctx context.Context, id string, request func(*txn.Coordinator, time.Time) txn.Step, settle func(*machine, txn.Markers)) txn.Reply {
 	var patience *time.Timer
 	for {
 		shard, err := c.shard(id)
@@ -140,7 +145,7 @@ func (c *Coordinator) run(ctx context.Context, id string, request func(*txn.Coor
 			if step.Wait {
 				ended, dropped = m.endOf(id), m.ctx.Done()
 			}
-			m.take(step, w)
+			m.takeFor(step, w, settle)
 		})
 		switch {
 		case err != nil:

@@ -11,8 +11,9 @@
 //	                            ▲               │ some failed
 //	                            └── back-off ◀──┘
 //
-// Settling has one goroutine per transaction that ends. It belongs to one incarnation of the machine: when the shard
-// reloads or resigns, it stops, and the next incarnation finds the debt in its log.
+// Settling is done by whoever gave the answer to EndTxn, right after it, or by one goroutine per transaction that ends. It
+// belongs to one incarnation of the machine: when the shard reloads or resigns, it stops, and the next incarnation finds the
+// debt in its log.
 //
 // Lock order: a shard's lock ▶ Coordinator.mu. Markers are written under neither.
 package transactions

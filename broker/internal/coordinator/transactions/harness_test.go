@@ -13,9 +13,10 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/txn"
 )
 
-// memLog is a partition of __transaction_state in memory. It can be told to refuse.
+// memLog is a partition of __transaction_state in memory. It can be told to refuse, or to take its time.
 type memLog struct {
 	mu      sync.Mutex
+	gate    chan struct{} // when not nil, an append waits until it is closed
 	data    []byte
 	end     int64
 	refuse  error
@@ -23,6 +24,12 @@ type memLog struct {
 }
 
 func (l *memLog) Append(_ context.Context, batches []byte) error {
+	l.mu.Lock()
+	gate := l.gate
+	l.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.refuse != nil {
@@ -63,6 +70,20 @@ func (l *memLog) setRefuse(err error) {
 	l.mu.Lock()
 	l.refuse = err
 	l.mu.Unlock()
+}
+
+// hold makes appends wait; the function it returns lets them go.
+func (l *memLog) hold() (open func()) {
+	gate := make(chan struct{})
+	l.mu.Lock()
+	l.gate = gate
+	l.mu.Unlock()
+	return sync.OnceFunc(func() {
+		l.mu.Lock()
+		l.gate = nil
+		l.mu.Unlock()
+		close(gate)
+	})
 }
 
 // copy is what a crash leaves.

@@ -65,14 +65,17 @@ func (m *machine) Loaded(now time.Time) {
 }
 
 // take applies and writes what a step came to; what it ends is settled when that is committed.
-func (m *machine) take(step txn.Step, w *coordinator.Writer) {
+func (m *machine) take(step txn.Step, w *coordinator.Writer) { m.takeFor(step, w, (*machine).settle) }
+
+// takeFor is take with another way to settle.
+func (m *machine) takeFor(step txn.Step, w *coordinator.Writer, settle func(*machine, txn.Markers)) {
 	for _, ch := range step.Changes {
 		m.ApplyChange(ch)
 		w.Append(ch.Record())
 	}
 	for _, ch := range step.Changes {
 		if d, owed := m.Debt(ch.ID); owed {
-			w.After(func() { m.settle(d) })
+			w.After(func() { settle(m, d) })
 		} else {
 			m.wake(ch.ID)
 		}

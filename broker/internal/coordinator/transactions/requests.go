@@ -46,6 +46,14 @@ func (c *Coordinator) EndTxn(ctx context.Context, r txn.EndRequest) txn.Reply {
 	return c.run(ctx, r.ID, func(m *txn.Coordinator, now time.Time) txn.Step { return m.EndTxn(now, r) })
 }
 
+// DecideTxn is EndTxn for a caller who calls then, unless it is nil, once it has given the answer: it writes the markers there and then. A goroutine for each
+// transaction would be woken just when the producer is, and the two would be in each other's way.
+func (c *Coordinator) DecideTxn(ctx context.Context, r txn.EndRequest) (reply txn.Reply, then func()) {
+	var p promise
+	reply = c.runFor(ctx, r.ID, func(m *txn.Coordinator, now time.Time) txn.Step { return m.EndTxn(now, r) }, p.owe)
+	return reply, p.keep()
+}
+
 // Describe returns what is known about a transactional id. The result is immutable.
 func (c *Coordinator) Describe(ctx context.Context, id string) (*txn.Transaction, error) {
 	if id == "" {

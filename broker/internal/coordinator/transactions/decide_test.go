@@ -1,0 +1,103 @@
+package transactions
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+
+	"github.com/millrace-io/millrace/broker/internal/txn"
+)
+
+// TestWhoDecidesWritesTheMarkersAfterTheAnswer: nothing is written before, everything is when then returns.
+func TestWhoDecidesWritesTheMarkersAfterTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, &memLog{}, &memMarkers{})
+		defer h.Close()
+		who := h.init("x")
+		h.add("x", who, 0, 1)
+		reply, then := h.DecideTxn(t.Context(), txn.EndRequest{ID: "x", Identity: who, Commit: true, Protocol: txn.V2})
+		if reply.Err != nil || then == nil {
+			t.Fatalf("DecideTxn: %v, markers owed: %v", reply.Err, then != nil)
+		}
+		synctest.Wait()
+		h.wantMarkers()
+		if s := h.state("x"); s != txn.PrepareCommit {
+			t.Fatalf("state %v before the markers", s)
+		}
+		then()
+		if s := h.state("x"); s != txn.CompleteCommit {
+			t.Fatalf("state %v after the markers", s)
+		}
+		h.add("x", reply.Identity, 0)
+	})
+}
+
+// TestADecisionWithoutPartitionsOwesNothing, as one that was refused.
+func TestADecisionWithoutPartitionsOwesNothing(t *testing.T) {
+	h := start(t, &memLog{}, &memMarkers{})
+	defer h.Close()
+	who := h.init("x")
+	for _, commit := range []bool{true, false} {
+		if _, then := h.DecideTxn(t.Context(), txn.EndRequest{ID: "x", Identity: who, Commit: commit, Protocol: txn.V2}); then != nil {
+			t.Errorf("commit %v of an empty transaction owes markers", commit)
+		}
+	}
+}
+
+// TestMarkersThatFailAfterTheAnswerAreTriedAgain (design decision 20), by another goroutine: the caller does not wait for a partition that is offline.
+func TestMarkersThatFailAfterTheAnswerAreTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, &memLog{}, &memMarkers{})
+		defer h.Close()
+		who := h.init("x")
+		h.add("x", who, 0, 1)
+		h.markers.setRefuse("t", 1, errOffline)
+		_, then := h.DecideTxn(t.Context(), txn.EndRequest{ID: "x", Identity: who, Commit: true, Protocol: txn.V2})
+		then()
+		if s := h.state("x"); s != txn.PrepareCommit {
+			t.Fatalf("state %v with a marker owed", s)
+		}
+		h.markers.setRefuse("t", 1, nil)
+		if err := h.addErr("x", txn.Identity{ProducerID: who.ProducerID, Epoch: who.Epoch + 1}, 0); err != nil {
+			t.Fatalf("the next transaction, which waits for the marker: %v", err)
+		}
+	})
+}
+
+// TestAnUnwantedDecisionIsSettledAllTheSame: the client's connection ends while the decision is being written.
+func TestAnUnwantedDecisionIsSettledAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &memLog{}
+		h := start(t, log, &memMarkers{})
+		defer h.Close()
+		who := h.init("x")
+		h.add("x", who, 0)
+		open := log.hold()
+		first := make(chan error, 1)
+		go func() { first <- h.addErr("x", who, 1) }() // it flushes, and is held up
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		type result struct {
+			reply txn.Reply
+			then  func()
+		}
+		done := make(chan result, 1)
+		go func() {
+			reply, then := h.DecideTxn(ctx, txn.EndRequest{ID: "x", Identity: who, Commit: true, Protocol: txn.V2})
+			done <- result{reply, then}
+		}()
+		synctest.Wait()
+		cancel()
+		if r := <-done; r.reply.Err == nil || r.then != nil {
+			t.Fatalf("DecideTxn gave up with %v, markers owed: %v", r.reply.Err, r.then != nil)
+		}
+		open()
+		if err := <-first; err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if s := h.state("x"); s != txn.CompleteCommit {
+			t.Fatalf("state %v: nobody wrote the markers", s)
+		}
+	})
+}
