@@ -23,6 +23,7 @@ var errorTable = []errorRow{
 	{replica.ErrUnknownPartition, kerr.UnknownTopicOrPartition},
 	{replica.ErrClosed, kerr.NotLeaderForPartition},
 	{replica.ErrOffline, kerr.KafkaStorageError},
+	{replica.ErrDisk, kerr.KafkaStorageError},
 	{replica.ErrNotEnoughReplicas, kerr.NotEnoughReplicas},
 	{replica.ErrFencedEpoch, kerr.FencedLeaderEpoch},
 	{replica.ErrUnknownEpoch, kerr.UnknownLeaderEpoch},

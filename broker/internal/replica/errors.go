@@ -8,6 +8,8 @@ var (
 	ErrUnknownPartition = errors.New("replica: unknown topic or partition")
 	// ErrOffline: the partition's log cannot be used; a restart of the broker checks it in full.
 	ErrOffline = errors.New("replica: the partition is offline")
+	// ErrDisk: the file system failed to do what it was asked for, with no doubt about what the log holds. Another try may do.
+	ErrDisk = errors.New("replica: the disk failed")
 	// ErrClosed: the partition was deleted or the broker is going down.
 	ErrClosed = errors.New("replica: the partition is closed")
 	// ErrNotEnoughReplicas: fewer replicas are in sync than acks=all needs.

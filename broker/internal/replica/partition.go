@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
@@ -26,6 +27,9 @@ type Partition struct {
 	log    *commitlog.Log       // nil when it could not be opened
 	point  commitlog.Checkpoint // as it was at the opening
 	failed atomic.Pointer[error]
+
+	diskFailed atomic.Bool // a failure of the disk was logged
+
 	config atomic.Pointer[settings.Topic]
 
 	traffic traffic
@@ -75,6 +79,12 @@ func (p *Partition) judge(err error) error {
 	}
 	if errors.Is(err, commitlog.ErrClosed) {
 		return ErrClosed
+	}
+	if errno := syscall.Errno(0); errors.As(err, &errno) && !errors.Is(err, commitlog.ErrNoSpace) {
+		if !p.diskFailed.Swap(true) {
+			p.m.cfg.Log.Error("the disk fails; it is said once for this partition", "topic", p.Topic, "partition", p.Number, "error", err)
+		}
+		return fmt.Errorf("%w: %s-%d: %w", ErrDisk, p.Topic, p.Number, err)
 	}
 	return err
 }

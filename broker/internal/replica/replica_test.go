@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -198,6 +199,30 @@ func TestAFailedFlushTakesItsPartitionOfflineOnly(t *testing.T) { // L10
 	}
 	if err := good.Commit(t.Context(), h.append(good, "x")); err != nil {
 		t.Errorf("another partition: %v", err)
+	}
+}
+
+func TestADiskThatFailsToReadIsSaidAndPasses(t *testing.T) {
+	var fail atomic.Bool
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if fail.Load() && op.Kind == errorfs.OpFileReadAt {
+			return syscall.EIO
+		}
+		return nil
+	}))
+	h := newHost(t, hostConfig{fs: fs})
+	p := h.create("t", nil)
+	h.append(p, "a", "b")
+	fail.Store(true)
+	if res, err := p.Read(nil, 0, ReadOptions{MaxBytes: 1000}); !errors.Is(err, ErrDisk) || len(res.Bytes) > 0 {
+		t.Errorf("a failed read returned %d bytes and %v", len(res.Bytes), err)
+	}
+	if _, err := p.LookUp(1, false); !errors.Is(err, ErrDisk) {
+		t.Errorf("a failed look-up returned %v", err)
+	}
+	fail.Store(false)
+	if res, err := p.Read(nil, 0, ReadOptions{MaxBytes: 1000}); err != nil || len(res.Bytes) == 0 {
+		t.Errorf("the read after it returned %d bytes and %v", len(res.Bytes), err)
 	}
 }
 
