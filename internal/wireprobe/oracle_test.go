@@ -26,29 +26,6 @@ var differences = map[string]string{
 var later = map[string]bool{"quorum/describe": true, "markers/unknown-producer": true,
 	"quotas/describe-and-alter": true, "scram/alter-and-describe": true}
 
-// pending are scenarios that fail because what they ask for is not there yet.
-var pending = map[string]string{
-	"consumer/join-and-assign":                          noConsumerGroups,
-	"consumer/join-v0-gets-a-member-id":                 noConsumerGroups,
-	"consumer/request-faults":                           noConsumerGroups,
-	"consumer/unknown-assignor":                         noConsumerGroups,
-	"consumer/unknown-group-and-member":                 noConsumerGroups,
-	"consumer/fenced-epochs":                            noConsumerGroups,
-	"consumer/leave":                                    noConsumerGroups,
-	"consumer/static-member":                            noConsumerGroups,
-	"consumer/regex":                                    noConsumerGroups,
-	"consumer/commit-with-member-epoch":                 noConsumerGroups,
-	"consumer/describe":                                 noConsumerGroups,
-	"consumer/two-members-share":                        noConsumerGroups,
-	"consumer/classic-upgrade":                          noConsumerGroups,
-	"consumer/classic-join-into-consumer-group":         noConsumerGroups,
-	"versions/core-ranges-v3":                           noConsumerGroups,
-	"versions/finalized-features":                       noConsumerGroups,
-	"versions/supported-features-min-zero-only-from-v4": noConsumerGroups,
-}
-
-const noConsumerGroups = "the consumer groups of KIP-848 are not served"
-
 func TestAnswersAreThoseOfApacheKafka(t *testing.T) {
 	files, err := load([]string{"testdata"})
 	if err != nil {
@@ -72,13 +49,10 @@ func TestAnswersAreThoseOfApacheKafka(t *testing.T) {
 	}
 }
 
-// judge holds the differences of a scenario, none being empty, against the lists.
+// judge holds the differences of a scenario, none being empty, against the list.
 func judge(t *testing.T, name, report string) {
 	t.Helper()
 	reason, listed := differences[name]
-	if !listed {
-		reason, listed = pending[name]
-	}
 	switch {
 	case report != "" && !listed:
 		t.Errorf("the answers differ:\n%s", report)

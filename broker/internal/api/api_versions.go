@@ -12,6 +12,7 @@ var supportedFeatures = []struct {
 	name     string
 	min, max int16
 }{
+	{groupVersion, 0, 1},
 	{"transaction.version", 0, 2},
 }
 

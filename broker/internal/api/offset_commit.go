@@ -27,6 +27,7 @@ func handleOffsetCommit(ctx context.Context, n *Node, r *Request) (kmsg.Response
 	}
 	if req.Version >= 9 {
 		commit.MissingGroup = kerr.GroupIDNotFound
+		commit.KnowsEpochs = true
 	}
 	byID := req.Version >= 10
 	im := n.Image()

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/broker/internal/controller"
+	"github.com/millrace-io/millrace/broker/internal/coordinator/groups"
 	"github.com/millrace-io/millrace/broker/internal/group"
 )
 
@@ -20,9 +21,9 @@ func handleOffsetFetch(ctx context.Context, n *Node, r *Request) (kmsg.Response,
 		fetchOffsetsOfOne(ctx, n, req, resp)
 		return resp, nil
 	}
-	groups := seen[string]{}
+	named := seen[string]{}
 	for i := range req.Groups {
-		if !groups.first(req.Groups[i].Group) {
+		if !named.first(req.Groups[i].Group) {
 			again := kmsg.NewOffsetFetchResponseGroup()
 			again.Group, again.ErrorCode = req.Groups[i].Group, kerr.InvalidRequest.Code
 			resp.Groups = append(resp.Groups, again)
@@ -84,7 +85,7 @@ func (f *offsetFetch) group(ctx context.Context, asked *kmsg.OffsetFetchRequestG
 		withoutRepeats(asked.Topics)
 		partitions = f.known(asked.Topics)
 	}
-	found, err := f.node.Groups.Fetch(ctx, asked.Group, partitions, f.stable)
+	found, err := f.node.Groups.Fetch(ctx, asked.Group, groups.Fetcher{MemberID: asked.MemberID, Epoch: asked.MemberEpoch}, partitions, f.stable)
 	switch {
 	case err != nil:
 		resp.ErrorCode = Code(err)

@@ -15,6 +15,8 @@ func groupAPIs() []API {
 		{Key: int16(kmsg.DescribeGroups), Min: 0, Max: 6, Handle: handleDescribeGroups, Needs: needs(onGroup(OpDescribe))},
 		{Key: int16(kmsg.ListGroups), Min: 0, Max: 5, Handle: handleListGroups, Needs: needs(onCluster(OpDescribe), onGroup(OpDescribe))},
 		{Key: int16(kmsg.DeleteGroups), Min: 0, Max: 2, Handle: handleDeleteGroups, Needs: needs(onGroup(OpDelete))},
+		{Key: int16(kmsg.ConsumerGroupHeartbeat), Min: 0, Max: 1, Handle: handleConsumerGroupHeartbeat, Needs: needs(onGroup(OpRead), onTopic(OpDescribe))},
+		{Key: int16(kmsg.ConsumerGroupDescribe), Min: 0, Max: 1, Handle: handleConsumerGroupDescribe, Needs: needs(onGroup(OpDescribe), onTopic(OpDescribe))},
 		{Key: int16(kmsg.OffsetDelete), Min: 0, Max: 0, Handle: handleOffsetDelete, Needs: needs(onGroup(OpDelete), onTopic(OpRead))},
 	}
 }

@@ -26,7 +26,7 @@ func (m *Machine) joinConsumer(g *group, tok Token, r *JoinRequest) {
 	}
 	said, ok := readSubscription(r.Protocols[0].Metadata)
 	if !ok {
-		m.refuseJoin(tok, r.MemberID, kerr.UnknownServerError)
+		m.refuseJoin(tok, "", kerr.UnknownServerError) // as Kafka, which fails to read it
 		return
 	}
 	next := classicWishes(before, r, &said)

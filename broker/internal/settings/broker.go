@@ -182,6 +182,9 @@ func (b *Broker) Float(name string) float64 { return b.get(name).float }
 // String returns the value as text; "" when it is null.
 func (b *Broker) String(name string) string { return b.get(name).raw }
 
+// List returns the elements of a list. Do not change them.
+func (b *Broker) List(name string) []string { return b.get(name).list }
+
 // Duration returns a setting whose name ends in .ms, .minutes or .hours.
 func (b *Broker) Duration(name string) time.Duration {
 	n := b.get(name).num

@@ -96,7 +96,7 @@ func commit(member string, generation int32, offset int64) *group.CommitRequest 
 
 func committed(t *testing.T, c *Coordinator, stable bool) group.FetchedOffset {
 	t.Helper()
-	found, err := c.Fetch(ctx, "g", []group.Partition{{Topic: "t"}}, stable)
+	found, err := c.Fetch(ctx, "g", Fetcher{Epoch: -1}, []group.Partition{{Topic: "t"}}, stable)
 	if err != nil || len(found) != 1 {
 		t.Fatalf("fetched %v, %v", found, err)
 	}

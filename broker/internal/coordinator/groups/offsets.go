@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -47,10 +48,20 @@ func (c *Coordinator) commit(ctx context.Context, r *group.CommitRequest, allowe
 	return answer
 }
 
+// Fetcher is who asks for offsets; the zero value but for an Epoch of -1 is nobody in particular.
+type Fetcher struct {
+	MemberID *string
+	Epoch    int32 // the member's, in a consumer group
+}
+
 // Fetch returns the committed offsets of the partitions, in their order; all of the group's when partitions is nil.
-func (c *Coordinator) Fetch(ctx context.Context, groupID string, partitions []group.Partition, stable bool) ([]group.FetchedOffset, error) {
+func (c *Coordinator) Fetch(ctx context.Context, groupID string, by Fetcher, partitions []group.Partition, stable bool) ([]group.FetchedOffset, error) {
 	var out []group.FetchedOffset
+	var refused error
 	err := c.do(ctx, groupID, func(m *group.Machine, _ time.Time) (none group.Result) {
+		if refused = m.CheckFetch(groupID, by.MemberID, by.Epoch); refused != nil {
+			return none
+		}
 		if partitions == nil {
 			out = m.FetchAll(groupID, stable)
 		} else {
@@ -58,7 +69,7 @@ func (c *Coordinator) Fetch(ctx context.Context, groupID string, partitions []gr
 		}
 		return none
 	})
-	return out, err
+	return out, cmp.Or(err, refused)
 }
 
 // DeleteOffsets removes committed offsets; each partition has its own error, besides that of the request.
