@@ -35,6 +35,7 @@ func handleFetch(ctx context.Context, n *Node, r *Request) (kmsg.Response, error
 		found:    make([]fetched, len(plan.parts)),
 		maxBytes: min(int(req.MaxBytes), int(n.Settings().Int("fetch.max.bytes"))),
 	}
+	f.minBytes = min(int(req.MinBytes), f.maxBytes)
 	answered := false
 	defer func() {
 		if !answered { // a panic must not keep what all fetches share
@@ -59,6 +60,7 @@ type fetch struct {
 	plan     *fetchPlan
 	found    []fetched // by the plan's parts
 	maxBytes int
+	minBytes int // what the client waits for; never more than it can be given
 
 	bytes   int   // of all records found
 	taken   int64 // of the budget for answers
@@ -73,6 +75,8 @@ type fetched struct {
 	known     bool // the partition exists; what does not exist does not end a wait
 	res       replica.ReadResult
 	buf       *[]byte // its records, in a buffer of the pool; nil when there are none
+	bytes     int     // how many there were, also when buf was given back since
+	size      int64   // of the log before the reading
 	err       error
 	diverging *kmsg.FetchResponseTopicPartitionDivergingEpoch
 }
@@ -134,7 +138,9 @@ func (f *fetch) readOne(p *fetchPart, got *fetched) {
 		}
 	}
 	// When the answers of all clients take all the memory there is for them, one batch for each client still goes out.
-	room := f.n.Answers.TakeUpTo(min(int64(f.maxBytes-f.bytes), int64(p.maxBytes), got.part.Size()))
+	got.size = got.part.Size()
+	room := f.n.Answers.TakeUpTo(min(int64(f.maxBytes-f.bytes), int64(p.maxBytes), got.size))
+	f.taken += room // before anything that may panic, so that drop gives it back
 	o := replica.ReadOptions{
 		MaxBytes:   int(room),
 		AtLeastOne: f.bytes == 0,
@@ -144,13 +150,13 @@ func (f *fetch) readOne(p *fetchPart, got *fetched) {
 	got.res, got.err = got.part.Read(*buf, record.Offset(p.offset), o)
 	used := min(int64(len(got.res.Bytes)), room)
 	f.n.Answers.Give(room - used)
-	f.taken += used
+	f.taken -= room - used
 	if got.err != nil || len(got.res.Bytes) == 0 {
 		giveRecordBuffer(buf)
 		return
 	}
 	*buf = got.res.Bytes
-	got.buf = buf
+	got.buf, got.bytes = buf, len(*buf)
 	f.bytes += len(*buf)
 }
 
@@ -173,10 +179,10 @@ func divergence(part *replica.Partition, p *fetchPart) (*kmsg.FetchResponseTopic
 
 // ready reports whether the answer can go out.
 func (f *fetch) ready() bool {
-	return f.waiting == 0 || f.failed || f.req.MaxWaitMillis <= 0 || f.bytes >= int(f.req.MinBytes)
+	return f.waiting == 0 || f.failed || f.req.MaxWaitMillis <= 0 || f.bytes >= f.minBytes
 }
 
-// wait reads again whenever something happened in one of the partitions, until the answer is ready or the time is up.
+// wait reads again when what happened in the partitions may have been enough, until the answer is ready or the time is up.
 func (f *fetch) wait(ctx context.Context) {
 	defer waiting(f.request, &f.n.Meter.FetchesWaiting)()
 	w := replica.NewWaiter()
@@ -199,8 +205,32 @@ func (f *fetch) wait(ctx context.Context) {
 		case <-ctx.Done():
 			over = true
 		}
-		f.read()
+		if over || f.worthReading() {
+			f.read()
+		}
 	}
+}
+
+// worthReading tells from sizes alone whether another reading may find enough, or something that the client must know at once. A client that waits for a
+// megabyte would otherwise have each small append read all that came before it.
+func (f *fetch) worthReading() bool {
+	total := 0
+	for i, p := range f.plan.parts {
+		got := &f.found[i]
+		if !got.known {
+			continue
+		}
+		part, err := f.find(p)
+		if err != nil || part != got.part || part.Err() != nil || part.CheckEpoch(p.knownEpoch) != nil {
+			return true
+		}
+		grown := part.Size() - got.size
+		if o := part.Offsets(); grown < 0 || int64(o.LogStart) > p.offset {
+			return true // old segments were deleted, or cleaned
+		}
+		total += min(got.bytes+int(grown), max(int(p.maxBytes), got.bytes))
+	}
+	return total >= f.minBytes
 }
 
 // answer makes the response: every partition in a full one, only what is new in an incremental one.
