@@ -86,6 +86,8 @@ type Config struct {
 	StateDir string
 	// CacheBytes is what the stores of this instance together keep of unchanged entries in memory. Default 64 MiB.
 	CacheBytes int
+	// EveryChange lets stores forward every change of a row at once. By default they hold changes back and forward the last one of each commit.
+	EveryChange bool
 	// MaxUncommittedBytes commits before the interval is over when the changes not yet committed take that much memory in a worker. Default 64 MiB.
 	MaxUncommittedBytes int
 

@@ -135,23 +135,51 @@ func (a *App) checkTopics(ctx context.Context, admin *kgo.Client, n topicNames) 
 	written := slices.Concat(n.sinks, n.repartitions, n.changelogs)
 	slices.Sort(written)
 	written = slices.Compact(written)
-	configs, err := client.TopicConfigs(ctx, admin, written, []string{"cleanup.policy", "max.message.bytes"}, a.cfg.StartTimeout)
+	configs, err := client.TopicConfigs(ctx, admin, written, []string{"cleanup.policy", "retention.ms", "max.message.bytes"}, a.cfg.StartTimeout)
 	if err != nil {
 		return fmt.Errorf("runtime: topics: %w", err)
 	}
 	a.maxBytes = make(map[string]int)
-	var faults []error
 	for _, name := range written {
 		a.maxBytes[name] = client.Setting(configs[name], "max.message.bytes", 0)
-		compacted := strings.Contains(configs[name]["cleanup.policy"], "compact")
-		if slices.Contains(n.changelogs, name) && !compacted {
-			faults = append(faults, fmt.Errorf("runtime: changelog topic %s has cleanup.policy=%s, so that state older than its retention is lost: set cleanup.policy=compact", name, configs[name]["cleanup.policy"]))
-		}
-		if slices.Contains(n.repartitions, name) && compacted {
-			faults = append(faults, fmt.Errorf("runtime: repartition topic %s has cleanup.policy=%s, so that all but the last record of a key may be dropped unread: set cleanup.policy=delete", name, configs[name]["cleanup.policy"]))
+	}
+	var faults []error
+	for _, t := range a.topo.Internal() {
+		name := t.Ref.Resolve(a.cfg.AppID)
+		if t.Kind == topology.Repartition {
+			faults = append(faults, checkRepartition(name, configs[name]))
+		} else {
+			faults = append(faults, checkChangelog(name, configs[name], t.Config))
 		}
 	}
 	return errors.Join(faults...)
+}
+
+func checkRepartition(name string, have map[string]string) error {
+	if strings.Contains(have["cleanup.policy"], "compact") {
+		return fmt.Errorf("runtime: repartition topic %s has cleanup.policy=%s, so that all but the last record of a key may be dropped unread: set cleanup.policy=delete", name, have["cleanup.policy"])
+	}
+	return nil
+}
+
+// checkChangelog compares a changelog's settings with those that its store needs: what a store keeps for ever must not be deleted by age, and what it keeps for
+// a while not before. Stores of streams' records need no compaction: they keep each record.
+func checkChangelog(name string, have, want map[string]string) error {
+	policy := have["cleanup.policy"]
+	if strings.Contains(want["cleanup.policy"], "compact") && !strings.Contains(policy, "compact") {
+		return fmt.Errorf("runtime: changelog topic %s has cleanup.policy=%s, so that state older than its retention is lost: set cleanup.policy=%s", name, policy, want["cleanup.policy"])
+	}
+	keep := client.Setting(have, "retention.ms", -1)
+	if !strings.Contains(policy, "delete") || keep < 0 {
+		return nil
+	}
+	if !strings.Contains(want["cleanup.policy"], "delete") {
+		return fmt.Errorf("runtime: changelog topic %s has cleanup.policy=%s and retention.ms=%d, so that older state is lost: set cleanup.policy=%s", name, policy, keep, want["cleanup.policy"])
+	}
+	if need := client.Setting(want, "retention.ms", -1); need >= 0 && keep < need {
+		return fmt.Errorf("runtime: changelog topic %s has retention.ms=%d, less than its store keeps: set retention.ms=%d", name, keep, need)
+	}
+	return nil
 }
 
 // purgeLoop deletes, now and then, what has been committed of repartition topics.
