@@ -264,8 +264,11 @@ func (s *foreignResolver[K, V, FK, W, R]) process(r *topology.Record[K, response
 	if err != nil {
 		return err
 	}
-	if current, err := s.current(row, found, &r.Value); err != nil || !current {
+	if current, err := s.current(row, found, &r.Value); err != nil {
 		return err
+	} else if !current {
+		s.drop(topology.DropLate)
+		return nil
 	}
 	o, m := &s.out, &r.Value
 	o.Key, o.Timestamp, o.Headers = r.Key, r.Timestamp, r.Headers

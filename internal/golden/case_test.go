@@ -57,13 +57,21 @@ type caseOp struct {
 	Kind                 string
 	Partitions           int
 	Inputs               []cogroupInput
-	Branches             []json.RawMessage
+	Branches             []caseBranch
 	Default              string
+	Routes               []caseRoute
+	Header, Reads, Clock string
+	Start                *int64
+	Every, Times, TTL    int64
+	Within, History      int64
 	Until                string
 	Limit                int64
 	MaxRecords           *int
 	WhenFull             string
 }
+
+// caseBranch is a branch of a split.
+type caseBranch struct{ ID, If string }
 
 type caseWindow struct {
 	Type             string
@@ -83,6 +91,7 @@ type caseStep struct {
 	Query            *string
 	Range            *[2]*string
 	From, To         *int64
+	AsOf             *int64
 	Expect           stepExpect
 }
 

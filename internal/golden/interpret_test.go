@@ -12,13 +12,15 @@ import (
 
 // interpreter builds the topology of a case over the public API.
 type interpreter struct {
-	c       *goldenCase
-	b       *stream.Builder
-	nodes   map[string]any                                             // streamer, tabler, grouper or rowGrouper
-	sinks   map[string]func(*runtimetest.RawRecord) (outRecord, error) // by topic: key and value as the case shows them
-	stores  map[string]storeReader
-	refused error           // what the compiler refuses
-	made    map[string]bool // the repartition topics that we make under the library's names
+	c      *goldenCase
+	b      *stream.Builder
+	nodes  map[string]any                                             // streamer, tabler, grouper or rowGrouper
+	sinks  map[string]func(*runtimetest.RawRecord) (outRecord, error) // by topic: key and value as the case shows them
+	stores map[string]storeReader
+	// readables are the stores that processors can look into.
+	readables map[string]readable
+	refused   error           // what the compiler refuses
+	made      map[string]bool // the repartition topics that we make under the library's names
 }
 
 // storeReader reads a store of a case.
@@ -42,6 +44,8 @@ type streamer interface {
 	groupByKey(op *caseOp) grouper
 	groupBy(op *caseOp) grouper
 	to(in *interpreter, topic string)
+	toBy(in *interpreter, op *caseOp)
+	split(in *interpreter, op *caseOp) any
 	join(t tabler, op *caseOp, left bool) streamer
 	joinStream(in *interpreter, right streamer, op *caseOp) streamer
 }
@@ -77,7 +81,7 @@ func skip(format string, args ...any) { panic(unsupported(fmt.Sprintf(format, ar
 
 // interpret adds all operators of a case to a builder; reason is set when it cannot.
 func interpret(c *goldenCase) (in *interpreter, reason string) {
-	in = &interpreter{c: c, b: stream.NewBuilder(), nodes: map[string]any{}, sinks: map[string]func(*runtimetest.RawRecord) (outRecord, error){}, stores: map[string]storeReader{}, made: map[string]bool{}}
+	in = &interpreter{c: c, b: stream.NewBuilder(), nodes: map[string]any{}, sinks: map[string]func(*runtimetest.RawRecord) (outRecord, error){}, stores: map[string]storeReader{}, readables: map[string]readable{}, made: map[string]bool{}}
 	defer func() {
 		if p := recover(); p != nil {
 			u, ok := p.(unsupported)
@@ -124,10 +128,13 @@ func (in *interpreter) op(op *caseOp) any {
 		return in.table(op)
 	case "to":
 		if op.TopicFrom != "" {
-			skip("to with a topic by function")
+			in.stream(op.Of).toBy(in, op)
+			return nil
 		}
 		in.stream(op.Of).to(in, op.Topic)
 		return nil
+	case "split":
+		return in.stream(op.Of).split(in, op)
 	case "foreach":
 		in.stream(op.Of).peek(parseExpr(*op.Value), true)
 		return nil
@@ -137,7 +144,7 @@ func (in *interpreter) op(op *caseOp) any {
 	}
 	switch of := in.nodes[op.Of].(type) {
 	case streamer:
-		return in.streamOp(of, op)
+		return in.streamOp(in.child(of, op), op)
 	case tabler:
 		return in.tableOp(of, op)
 	case grouper:
@@ -200,6 +207,8 @@ func (in *interpreter) streamOp(s streamer, op *caseOp) any {
 		return s.join(t, op, op.Op == "leftJoin")
 	case "outerJoin":
 		return s.joinStream(in, in.stream(op.With), op)
+	case "process", "processValues":
+		return in.process(s, op)
 	}
 	skip("operator %s of a stream", op.Op)
 	return nil

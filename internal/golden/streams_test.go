@@ -171,25 +171,57 @@ func (s *st[K]) groupBy(op *caseOp) grouper {
 }
 
 func (s *st[K]) to(in *interpreter, topic string) {
-	t := stream.NewTopic(topic, s.keys, serde.Serde[text](textSerde{s.kind}))
-	stream.To(s.s, t)
-	in.sinks[topic] = func(raw *runtimetest.RawRecord) (o outRecord, err error) {
-		if raw.Key != nil {
-			k, err := s.keys.Decode(raw.Key)
-			if err != nil {
-				return o, err
+	stream.To(s.s, s.topic(topic))
+	in.sinks[topic] = s.shown
+}
+
+func (s *st[K]) toBy(in *interpreter, op *caseOp) {
+	name := parseExpr(op.TopicFrom)
+	stream.ToByCtx(s.s, func(_ context.Context, k K, v text) (stream.Topic[K, text], error) {
+		x, err := name(keyText(k), v)
+		return s.topic(x.s), err
+	})
+	for _, step := range in.c.Steps {
+		for _, r := range step.Expect.Out {
+			if in.sinks[r.Topic] == nil {
+				in.sinks[r.Topic] = s.shown
 			}
-			o.Key = keyText(k).ptr()
 		}
-		if raw.Value != nil {
-			v, err := t.ValueSerde().Decode(raw.Value)
-			if err != nil {
-				return o, err
-			}
-			o.Value = v.ptr()
-		}
-		return o, nil
 	}
+}
+
+func (s *st[K]) topic(name string) stream.Topic[K, text] {
+	return stream.NewTopic(name, s.keys, serde.Serde[text](textSerde{s.kind}))
+}
+
+// shown is a record that the stream wrote, as the case shows it.
+func (s *st[K]) shown(raw *runtimetest.RawRecord) (o outRecord, err error) {
+	if raw.Key != nil {
+		k, err := s.keys.Decode(raw.Key)
+		if err != nil {
+			return o, err
+		}
+		o.Key = keyText(k).ptr()
+	}
+	if raw.Value != nil {
+		v, err := textSerde{s.kind}.Decode(raw.Value)
+		if err != nil {
+			return o, err
+		}
+		o.Value = v.ptr()
+	}
+	return o, nil
+}
+
+func (s *st[K]) split(in *interpreter, op *caseOp) any {
+	parts := stream.Split(s.s)
+	for _, b := range op.Branches {
+		in.nodes[b.ID] = s.with(parts.BranchCtx(b.ID, func(_ context.Context, k K, v text) (bool, error) { return parsePredicate(b.If)(keyText(k), v) }), s.kind)
+	}
+	if op.Default != "" {
+		in.nodes[op.Default] = s.with(parts.Default(op.Default), s.kind)
+	}
+	return nil
 }
 
 func (s *st[K]) join(t tabler, op *caseOp, left bool) streamer {

@@ -67,6 +67,7 @@ func named[K, V any](in *interpreter, op *caseOp, spec *statestore.KeyValueSpec[
 	entry := func(e statestore.Entry[K, V]) storeEntry {
 		return storeEntry{Key: keyText(e.Key).ptr(), Value: valueText(e.Value).ptr(), TS: &e.Timestamp}
 	}
+	in.readables[op.Store] = readableRows(spec, true)
 	in.stores[op.Store] = storeReader{
 		all: func(m machine) (out []storeEntry, err error) {
 			rows, err := view(m, spec)

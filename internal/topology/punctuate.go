@@ -29,6 +29,7 @@ type Punctuation struct {
 type schedule struct{ stream, wall []*punctuator }
 
 type punctuator struct {
+	node     int // in order of the graph
 	next     int64
 	interval int64
 	fire     func(time int64) error
@@ -38,7 +39,7 @@ type punctuator struct {
 // Schedule adds a punctuation of a node. It may be called while the task runs, also by a punctuation; what one adds is not due before the next look. cancel may be
 // called at any time.
 func (w *Wiring) Schedule(n *Node, p Punctuation) (cancel func()) {
-	t, u := w.task, &punctuator{next: p.Start, interval: p.Every}
+	t, u := w.task, &punctuator{node: n.id, next: p.Start, interval: p.Every}
 	u.fire = func(now int64) error { return t.punctuation(n, p.Fire, now) }
 	if t.policy != nil && t.policy.guards() {
 		u.fire = func(now int64) (err error) {
@@ -106,12 +107,12 @@ func (s *schedule) nextWall() (next int64, ok bool) {
 	return next, ok
 }
 
-// fire calls what is due at now once each, in the order in which it became due.
+// fire calls what is due at now once each, in the order in which it became due, then in that of the graph.
 func fire(all []*punctuator, now int64) error {
 	for {
 		var due *punctuator
 		for _, p := range all {
-			if !p.stopped && p.next <= now && (due == nil || p.next < due.next) {
+			if !p.stopped && p.next <= now && (due == nil || p.next < due.next || p.next == due.next && p.node < due.node) {
 				due = p
 			}
 		}

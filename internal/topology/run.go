@@ -186,6 +186,19 @@ func (t *Task) Punctuate(wall int64) (err error) {
 	return nil
 }
 
+// AdvanceStreamTime moves the stream time on without a record and fires the punctuators that are due.
+func (t *Task) AdvanceStreamTime(ts int64) (err error) {
+	t.at = -1
+	defer t.recoverInto(&err)
+	t.streamTime = max(t.streamTime, ts)
+	if t.schedule.streamDue(t.streamTime) {
+		if err = t.schedule.fireStream(t.streamTime); err != nil {
+			return t.final(err)
+		}
+	}
+	return nil
+}
+
 // NextPunctuation returns the wall-clock time at which Punctuate has something to do; ok is false when nothing is scheduled.
 func (t *Task) NextPunctuation() (wall int64, ok bool) { return t.schedule.nextWall() }
 

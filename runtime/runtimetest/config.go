@@ -16,6 +16,8 @@ type Config struct {
 	App string
 	// Partitions is the number of partitions of the topics named in it; all others have one. Internal topics follow from it.
 	Partitions map[string]int
+	// OneStreamTime lets all tasks have one stream time, the highest of them, as if they were one task: Kafka Streams' TopologyTestDriver is like that.
+	OneStreamTime bool
 	// Start is the wall clock at the beginning. Default 1970.
 	Start time.Time
 	// CommitEvery is the wall-clock time between commits; zero commits after each record.

@@ -149,8 +149,11 @@ func (d *Driver) run() error {
 		if err := q.task.process(q); err != nil {
 			return d.fail(err)
 		}
-		var err error
+		err := d.spreadTime(q.task)
 		switch {
+		case err != nil:
+		case d.config.CommitEvery == 0 && d.config.OneStreamTime:
+			err = d.commitAll()
 		case d.config.CommitEvery == 0:
 			err = d.commit(q.task)
 		case d.commitNow:
@@ -161,6 +164,22 @@ func (d *Driver) run() error {
 		}
 	}
 	return d.commitSkipped()
+}
+
+// spreadTime takes a task's stream time to the others, where that is asked for.
+func (d *Driver) spreadTime(from *task) error {
+	if !d.config.OneStreamTime {
+		return nil
+	}
+	for _, t := range d.tasks {
+		if t == from {
+			continue
+		}
+		if err := t.task.AdvanceStreamTime(from.task.StreamTime()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // commitSkipped commits tasks that only passed records by, where each record is to be followed by a commit.
