@@ -225,6 +225,7 @@ func (f *Fetcher) settle(round []ask, asked time.Time, resp *kmsg.FetchResponse,
 		}
 		return false
 	}
+	answered := make([]bool, len(round))
 	for i := range resp.Topics {
 		rt := &resp.Topics[i]
 		for j := range rt.Partitions {
@@ -232,12 +233,21 @@ func (f *Fetcher) settle(round []ask, asked time.Time, resp *kmsg.FetchResponse,
 			k := slices.IndexFunc(round, func(a ask) bool {
 				return a.c.tp.Partition == rp.Partition && (a.c.tp.Topic == rt.Topic || rt.Topic == "" && a.c.id == rt.TopicID)
 			})
-			if k < 0 || round[k].c.removed {
+			if k < 0 {
+				continue
+			}
+			answered[k] = true
+			if round[k].c.removed {
 				continue
 			}
 			if f.accept(round[k].c, asked, rp) {
 				got = true
 			}
+		}
+	}
+	for k, a := range round {
+		if !answered[k] && !a.c.removed {
+			f.retryLater(a.c, errLeftOut)
 		}
 	}
 	return got

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/internal/record"
 )
@@ -263,4 +266,27 @@ func TestLeadersMayMoveBeforeTheirFetchBegins(t *testing.T) {
 	}
 	f.mu.Unlock()
 	w.drain(f, c, 5)
+}
+
+// A partition that an answer leaves out is not asked for again at once, over and over: the broker may have nothing to say of it for long.
+func TestAPartitionThatAnAnswerLeavesOutIsAskedForLater(t *testing.T) {
+	w := newWorld(t, 2)
+	cl := w.client(nil, Features{})
+	f := NewFetcher(cl, NewTopics(cl), FetchConfig{})
+	defer f.Close()
+	told, left := f.Add(TopicPartition{w.topic, 0}, 0), f.Add(TopicPartition{w.topic, 1}, 0)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	told.retryAt, told.attempts, left.retryAt, left.attempts = time.Time{}, 0, time.Time{}, 0
+	rt := kmsg.NewFetchResponseTopic()
+	rt.Topic = w.topic
+	rt.Partitions = append(rt.Partitions, kmsg.NewFetchResponseTopicPartition())
+	f.settle([]ask{{told, 0}, {left, 0}}, now, &kmsg.FetchResponse{Topics: []kmsg.FetchResponseTopic{rt}}, nil)
+	if !left.retryAt.After(now) || left.attempts != 1 {
+		t.Errorf("what was left out is asked for again at %v after %d attempts, now is %v", left.retryAt, left.attempts, now)
+	}
+	if !told.retryAt.IsZero() {
+		t.Errorf("what was answered waits until %v", told.retryAt)
+	}
 }
