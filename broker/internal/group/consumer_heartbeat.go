@@ -209,9 +209,8 @@ func (m *Machine) checkWishes(g *group, mb *consumerMember, next *subscription) 
 		text = mb.pattern
 	}
 	switch {
-	case grown > 0 && (kept+grown > m.cfg.MaxGroupBytes || m.full(grown)),
-		next.size() > m.cfg.MaxRecordBytes:
-		return groupIsFull(m.cfg.MaxConsumers)
+	case grown > 0 && (kept+grown > m.cfg.MaxGroupBytes || m.full(grown)), next.size() > m.cfg.MaxRecordBytes:
+		return fault(kerr.GroupMaxSizeReached, "The members of the consumer group say more about themselves than there is room for.")
 	case next.pattern == "" || next.pattern == text || g.uses(next.pattern):
 		return nil
 	case patterns >= maxPatterns || len(next.pattern) > maxPatternBytes:

@@ -336,6 +336,7 @@ func (s *simulation) checkBytes() {
 		for pending := range g.pendingIDs {
 			kept += perID + len(pending)
 		}
+		kept += consumerBytes(g)
 		if kept != g.bytes {
 			s.t.Fatalf("group %s keeps %d bytes and says %d", id, kept, g.bytes)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/millrace-io/millrace/broker/internal/coordinator/entry"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // TestStories plays the scripts in testdata/stories. Every command answers with what the step was heard to say, by the labels of
@@ -24,6 +25,9 @@ import (
 //	marker producer= commit|abort
 //	fetch group=g [offsets=(topic-partition,…)] [stable]
 //	describe group=g    list    delete group=g    delete-offsets group=g offsets=(…)    topics-deleted topic[=id]…
+//	topic NAME partitions=N    drop-topic NAME         what the cluster has
+//	beat group=g member= epoch= [instance= rack= topics=(…) regex= assignor= owned=(t-0,…) rebalance=] [v0]   a consumer group's heartbeat; a join has owned=()
+//	describe-consumer group=g    check-fetch group=g member= epoch=
 //	advance DURATION                                   with every tick on its time
 //	reload                                             a new coordinator from the log; whoever waits is forgotten
 //	dump                                               what the log knows
@@ -70,6 +74,15 @@ func storyConfig(t *testing.T, d *datadriven.TestData) (cfg Config) {
 			cfg.MaxBytes, _ = strconv.Atoi(a.Vals[0])
 		case "max-record-bytes":
 			cfg.MaxRecordBytes, _ = strconv.Atoi(a.Vals[0])
+		case "max-consumers":
+			cfg.MaxConsumers, _ = strconv.Atoi(a.Vals[0])
+		case "migration":
+			cfg.Migration = Migration(a.Vals[0])
+		case "assignment-interval":
+			interval := parseDuration(t, a.Vals[0])
+			cfg.Consumer = func(string) ConsumerConfig {
+				return ConsumerConfig{defaultConsumerSession, defaultConsumerHeartbeat, interval}
+			}
 		case "max-metadata":
 			cfg.MaxOffsetMetadata, _ = strconv.Atoi(a.Vals[0])
 		default:
@@ -134,6 +147,16 @@ func (s *story) run() string {
 	case "reload":
 		s.m = s.replay()
 		s.waiting = map[Token]string{}
+	case "topic":
+		s.topics.create(s.label(), s.num("partitions", 1))
+	case "drop-topic":
+		s.topics.drop(s.label())
+	case "beat":
+		return s.beat()
+	case "describe-consumer":
+		return s.describeConsumer()
+	case "check-fetch":
+		return code(s.m.CheckFetch(s.str("group"), s.opt("member"), s.num("epoch", -1))) + "\n"
 	case "dump":
 		return durable(s.m, func(string) bool { return true })
 	default:
@@ -218,11 +241,20 @@ func (s *story) joinRequest() *JoinRequest {
 	return r
 }
 
-// storyMetadata is a consumer's metadata for topics given as +a+b, or the bytes as they are.
+// storyMetadata is a consumer's metadata for topics given as +a+b, with the partitions that it owns behind them as !a-0!b-1 (a
+// ! alone is a consumer that owns nothing), or the bytes as they are.
 func storyMetadata(s string) []byte {
 	topics, ok := strings.CutPrefix(s, "+")
 	if !ok {
 		return []byte(s)
+	}
+	topics, owned, owns := strings.Cut(topics, "!")
+	if owns {
+		v := kmsg.ConsumerMemberMetadata{Version: 1, Topics: strings.Split(topics, "+")}
+		for p := range strings.FieldsFuncSeq(owned, func(r rune) bool { return r == '!' }) {
+			v.OwnedPartitions = append(v.OwnedPartitions, kmsg.ConsumerMemberMetadataOwnedPartition(storyAssigned(p)))
+		}
+		return v.AppendTo(nil)
 	}
 	names := strings.Split(topics, "+")
 	b := []byte{0, 0, 0, 0, 0, byte(len(names))}
@@ -233,6 +265,34 @@ func storyMetadata(s string) []byte {
 	return b
 }
 
+// storyAssigned reads topic-partition.
+func storyAssigned(p string) kmsg.ConsumerMemberAssignmentTopic {
+	i := strings.LastIndexByte(p, '-')
+	n, err := strconv.Atoi(p[i+1:])
+	if err != nil {
+		panic(err)
+	}
+	return kmsg.ConsumerMemberAssignmentTopic{Topic: p[:i], Partitions: []int32{int32(n)}}
+}
+
+// storyAssignment is an assignment of the partitions given as =a-0=a-1, with a user's data if it ends in a question mark, or the bytes
+// as they are.
+func storyAssignment(s string) []byte {
+	partitions, ok := strings.CutPrefix(s, "=")
+	if !ok {
+		return []byte(s)
+	}
+	var v kmsg.ConsumerMemberAssignment
+	partitions, data := strings.CutSuffix(partitions, "?")
+	if data {
+		v.UserData = []byte("data")
+	}
+	for p := range strings.SplitSeq(partitions, "=") {
+		v.Topics = append(v.Topics, storyAssigned(p))
+	}
+	return v.AppendTo(nil)
+}
+
 func (s *story) syncRequest() *SyncRequest {
 	r := &SyncRequest{
 		Group: s.str("group"), MemberID: s.str("member"), InstanceID: s.opt("instance"), Generation: s.num("generation", 1),
@@ -240,7 +300,7 @@ func (s *story) syncRequest() *SyncRequest {
 	}
 	for _, v := range s.list("assign") {
 		id, data, _ := strings.Cut(v, ":")
-		r.Assignments = append(r.Assignments, Assignment{MemberID: id, Data: []byte(data)})
+		r.Assignments = append(r.Assignments, Assignment{MemberID: id, Data: storyAssignment(data)})
 	}
 	return r
 }
@@ -284,7 +344,7 @@ func topicID(s string) (id [16]byte) { copy(id[:], s); return id }
 func (s *story) commitOffsets() string {
 	r := &CommitRequest{
 		Group: s.str("group"), MemberID: s.str("member"), InstanceID: s.opt("instance"), Generation: s.num("generation", -1),
-		Producer: entry.NoProducer(), Retention: s.duration("retention", 0),
+		KnowsEpochs: !s.flag("v8"), Producer: entry.NoProducer(), Retention: s.duration("retention", 0),
 	}
 	if s.flag("producer") {
 		r.Producer = entry.Producer{ID: int64(s.num("producer", 0))}
@@ -296,7 +356,11 @@ func (s *story) commitOffsets() string {
 			s.t.Fatalf("%s: %v", s.d.Pos, err)
 		}
 		p := s.partition(parts[0])
-		r.Offsets = append(r.Offsets, CommitOffset{Topic: p.Topic, TopicID: topicID(s.str("topic-id")), Partition: p.Partition, Offset: at, LeaderEpoch: -1, Metadata: parts[2]})
+		id := topicID(s.str("topic-id"))
+		if t, ok := s.topics.Topic(p.Topic); ok {
+			id = t.ID
+		}
+		r.Offsets = append(r.Offsets, CommitOffset{Topic: p.Topic, TopicID: id, Partition: p.Partition, Offset: at, LeaderEpoch: -1, Metadata: parts[2]})
 	}
 	if err := s.commit(r); err != nil {
 		return code(err) + "\n"

@@ -2,6 +2,7 @@ package group
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -32,10 +33,13 @@ type world struct {
 	waiting map[Token]string // label of the request
 	heard   []string         // labels and answers in order, since the last look
 	answers map[Token]Answer
+	topics  *fakeTopics
 }
 
 func newWorld(cfg Config) *world {
 	w := &world{waiting: map[Token]string{}, answers: map[Token]Answer{}, now: time.UnixMilli(1_700_000_000_000)}
+	w.topics = &fakeTopics{topics: map[string]TopicInfo{}}
+	cfg.Topics = func() Metadata { return w.topics }
 	cfg.NewID = func() string { w.ids++; return strconv.Itoa(w.ids) }
 	w.cfg = cfg
 	w.m = New(cfg)
@@ -148,7 +152,9 @@ func durable(m *Machine, settled func(id string) bool) string {
 			continue
 		}
 		fmt.Fprintf(&b, "%s", id)
-		if settled(id) {
+		if g.consumer != nil {
+			b.WriteString(durableConsumer(g.consumer))
+		} else if settled(id) {
 			fmt.Fprintf(&b, " %v generation=%d type=%q protocol=%q leader=%q since=%d", g.state, g.generation, g.protocolType, g.protocol, g.leader, millisOf(g.since))
 			for _, mb := range slices.SortedFunc(slices.Values(g.order), func(a, b *member) int { return strings.Compare(a.id, b.id) }) {
 				fmt.Fprintf(&b, "\n  %s %s client=%s@%s %v/%v %x -> %x", mb.id, show(mb.instanceID), mb.clientID, mb.clientHost, mb.session, mb.rebalance,
@@ -184,7 +190,7 @@ func (w *world) checkReload(t testing.TB) {
 	t.Helper()
 	settled := func(id string) bool {
 		g := w.m.groups[id]
-		return g != nil && g.written && (g.state == Stable || g.state == Empty)
+		return g != nil && g.consumer == nil && g.written && (g.state == Stable || g.state == Empty)
 	}
 	live, loaded := durable(w.m, settled), durable(w.replay(), settled)
 	if live != loaded {
@@ -203,7 +209,7 @@ func describeAnswer(a Answer) string {
 			s += " skip"
 		}
 		for _, mb := range j.Members {
-			s += fmt.Sprintf(" %s=%s", mb.ID, mb.Metadata)
+			s += fmt.Sprintf(" %s=%s", mb.ID, readableMetadata(mb.Metadata))
 			if mb.InstanceID != nil {
 				s += "(" + *mb.InstanceID + ")"
 			}
@@ -213,14 +219,18 @@ func describeAnswer(a Answer) string {
 	if a.Sync.Err != nil {
 		return code(a.Sync.Err)
 	}
-	return fmt.Sprintf("assigned %q", a.Sync.Assignment)
+	return "assigned " + readable(a.Sync.Assignment)
 }
 
 func code(err error) string {
 	if err == nil {
 		return "ok"
 	}
-	return err.(*kerr.Error).Message
+	var k *kerr.Error
+	if !errors.As(err, &k) {
+		panic(fmt.Sprintf("%v is no error of Kafka's", err))
+	}
+	return k.Message
 }
 
 func show(s *string) string {
