@@ -18,6 +18,7 @@ import (
 	"github.com/millrace-io/millrace/runtime/runtimetest"
 	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/statestore/diskstore"
+	"github.com/millrace-io/millrace/statestore/memstore"
 	"github.com/millrace-io/millrace/stream"
 )
 
@@ -68,22 +69,26 @@ func report(t *testing.T, all int, skipped map[string]int) {
 
 // mode is a way to run a case. All of them give the same answers.
 type mode struct {
-	name    string
-	open    func(t *testing.T) func() (statestore.Engine, error)
-	restart bool // crash after each step, lose the engine, and restore the stores from their changelogs
+	name  string
+	open  func() (statestore.Engine, error)
+	crash bool // after each step: what is not committed is lost
+	lose  bool // and the engine too: the stores come back from their changelogs
 }
 
 var modes = []mode{
-	{name: "memstore", open: func(*testing.T) func() (statestore.Engine, error) { return nil }},
-	{name: "restored", open: func(*testing.T) func() (statestore.Engine, error) { return nil }, restart: true},
+	{name: "memstore", open: inMemory},
+	{name: "memstore crashed", open: inMemory, crash: true},
+	{name: "memstore restored", open: inMemory, crash: true, lose: true},
 	{name: "diskstore", open: onDisk},
+	{name: "diskstore crashed", open: onDisk, crash: true},
+	{name: "diskstore restored", open: onDisk, crash: true, lose: true},
 }
 
-// onDisk opens diskstores in memory-backed files, so that a case takes no time.
-func onDisk(t *testing.T) func() (statestore.Engine, error) {
-	return func() (statestore.Engine, error) {
-		return diskstore.Open("state", diskstore.Options{FS: vfs.NewMem(), CacheBytes: 1 << 20, MemTableBytes: 1 << 20})
-	}
+func inMemory() (statestore.Engine, error) { return memstore.New(), nil }
+
+// onDisk opens a diskstore in memory-backed files, so that a case takes no time.
+func onDisk() (statestore.Engine, error) {
+	return diskstore.Open("state", diskstore.Options{FS: vfs.NewMem(), CacheBytes: 1 << 20, MemTableBytes: 1 << 20})
 }
 
 func playMode(t *testing.T, c *goldenCase, m mode) (reason string) {
@@ -120,13 +125,12 @@ func play(t *testing.T, c *goldenCase, m mode) (reason string) {
 	for _, i := range topology.Internal() {
 		in.made[i.Ref.Name] = true
 	}
-	d, err := runtimetest.New(topology, in.config(m.open(t)))
+	d, err := runtimetest.New(topology, in.config(m.open))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	on := &driven{d: d, restart: m.restart && !in.forgets(), lose: true}
-	in.play(t, on)
+	in.play(t, &driven{d: d, crash: m.crash && !in.forgets(m.lose), lose: m.lose})
 	return ""
 }
 
@@ -263,8 +267,13 @@ func deadLetter(raw *runtimetest.RawRecord) (o outRecord, err error) {
 
 // forgets tells whether a crash may change what a case gives, in the library too: an interval by the wall clock begins anew, and so does what a processor counts
 // outside of its stores.
-func (in *interpreter) forgets() bool {
-	return in.unlogged() || in.c.Config.EmitIntervalMs != 0 || slices.ContainsFunc(in.c.Topology, func(op caseOp) bool { return op.Clock == "wall" || op.Times > 0 })
+func (in *interpreter) forgets(lost bool) bool {
+	return lost && in.unlogged() || in.volatile() || in.c.Config.EmitIntervalMs != 0 || slices.ContainsFunc(in.c.Topology, func(op caseOp) bool { return op.Clock == "wall" || op.Times > 0 })
+}
+
+// volatile tells whether a store of the case is in memory, where a crash takes it, and has no changelog to come back from.
+func (in *interpreter) volatile() bool {
+	return in.unlogged() && (in.c.Config.StoreType == "inMemory" || slices.ContainsFunc(in.c.Topology, func(op caseOp) bool { return op.StoreType == "inMemory" }))
 }
 
 // unlogged tells whether a store of the case has no changelog to come back from.

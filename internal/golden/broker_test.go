@@ -1,0 +1,162 @@
+package golden_test
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/broker"
+	"github.com/millrace-io/millrace/broker/brokertest"
+	"github.com/millrace-io/millrace/internal/topology"
+	"github.com/millrace-io/millrace/runtime"
+)
+
+// TestMain makes the test's program the process that is killed, too.
+func TestMain(m *testing.M) {
+	if os.Getenv(caseVariable) != "" {
+		if err := runChild(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+var (
+	atBroker = flag.Int("at-broker", 50, "how many cases play in the runtime at a broker; -1: all")
+	killing  = flag.Int("killing", 50, "how many cases play in processes that are killed; -1: all")
+)
+
+// TestGoldenAtABroker plays cases in the runtime, with exactly-once.
+func TestGoldenAtABroker(t *testing.T) {
+	playSome(t, *atBroker, func(t *testing.T, _ string, in *interpreter, topo *topology.Topology, b *brokertest.Broker) {
+		m, err := newApplication(in, topo, runtime.Config{Brokers: []string{b.Addr}, Dial: b.Net.Dial}, b.Opts())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in.play(t, m) {
+			if err := m.close(); err != nil {
+				t.Error(err)
+			}
+		} else {
+			m.close() // with the error that the case has told already
+		}
+	})
+}
+
+// TestGoldenOutlivesKills plays cases in the runtime, in a process that is killed (SIGKILL) between the steps or in the midst of them, and now and then loses its stores too.
+func TestGoldenOutlivesKills(t *testing.T) {
+	playSome(t, *killing, func(t *testing.T, file string, in *interpreter, topo *topology.Topology, b *brokertest.Broker) {
+		if in.unlogged() {
+			t.Skip("a store without a changelog does not outlive its process")
+		}
+		file, err := filepath.Abs(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := b.Listen()
+		terminal, err := newTerminal(in, []kgo.Opt{kgo.SeedBrokers(address)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seed := uint64(rank(in.c.Name))
+		m := &killed{terminal: terminal, file: file, address: address, state: t.TempDir(), rng: rand.New(rand.NewPCG(seed, 0)), inStep: seed%2 == 0}
+		defer terminal.client.Close()
+		defer m.kill()
+		in.play(t, m)
+	})
+}
+
+// playSome plays some of the cases, the same ones in each run.
+func playSome(t *testing.T, count int, play func(*testing.T, string, *interpreter, *topology.Topology, *brokertest.Broker)) {
+	if testing.Short() {
+		count = min(count, 5)
+	}
+	files, err := filepath.Glob(filepath.Join(*dir, "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatalf("there is no case in %s", *dir)
+	}
+	slices.SortFunc(files, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
+	for _, f := range files {
+		if count == 0 {
+			break
+		}
+		t.Run(filepath.Base(f[:len(f)-len(".json")]), func(t *testing.T) {
+			c, err := readCase(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			differs(c)
+			in, reason := interpret(c)
+			if reason == "" {
+				reason = in.driverOnly()
+			}
+			if reason != "" {
+				t.Skip(reason)
+			}
+			topo, err := in.b.Build()
+			if err = errors.Join(err, in.refused); err != nil {
+				t.Fatal(err)
+			}
+			for _, i := range topo.Internal() {
+				in.made[i.Ref.Name] = true
+			}
+			count--
+			play(t, f, in, topo, brokertest.Start(t, broker.Config{}))
+		})
+	}
+}
+
+// rank is a case's place in the lot.
+func rank(name string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(filepath.Base(name)))
+	return h.Sum32()
+}
+
+// driverOnly says why a case makes sense in the driver alone.
+func (in *interpreter) driverOnly() string {
+	c := in.c
+	switch {
+	case c.Expect.Error != nil && c.Expect.Error.Step == nil:
+		return "the topology is refused before it runs"
+	case c.Config.CacheBytes > 0:
+		return "what a cache lets through depends on when commits happen"
+	case c.Config.EmitIntervalMs > 0:
+		return "an interval by the wall clock, which is the machine's"
+	}
+	for _, op := range c.Topology {
+		if op.Kind == "meta" || op.Clock == "wall" {
+			return "an operator that goes by the wall clock, which is the machine's"
+		}
+	}
+	for _, s := range c.Steps {
+		if s.AdvanceWallClock != nil {
+			return "a step of the wall clock, which is the machine's"
+		}
+		if s.Pipe != nil && !in.reads(*s.Pipe) {
+			return "a topic that nobody reads is refused by the driver alone"
+		}
+	}
+	return ""
+}
+
+// reads tells whether the case has a source for a topic.
+func (in *interpreter) reads(topic string) bool {
+	return slices.ContainsFunc(in.c.Topology, func(op caseOp) bool {
+		return op.Topic == topic && op.Op != "to" || slices.Contains(op.Topics, topic) || op.Pattern != ""
+	})
+}
