@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -75,12 +78,32 @@ func (w *load) client(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error)
 	cl, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(w.addr), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RetryBackoffFn(func(int) time.Duration { return backoff }), kgo.RequestRetries(1 << 20), kgo.RetryTimeout(time.Hour),
-		kgo.MetadataMinAge(backoff), kgo.UnknownTopicRetries(-1), kgo.DialTimeout(5 * time.Second),
+		kgo.MetadataMinAge(backoff), kgo.UnknownTopicRetries(-1), kgo.Dialer(dial),
 	}, opts...)...)
 	if err == nil {
 		context.AfterFunc(ctx, cl.CloseAllowingRebalance)
 	}
 	return cl, err
+}
+
+// dial connects to a server that may be killed at any time.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return abrupt{c}, nil
+}
+
+// abrupt is a connection whose end is an error: a client that is greeted with a proper end takes the server for one that wants TLS, and gives up.
+type abrupt struct{ net.Conn }
+
+func (c abrupt) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = &net.OpError{Op: "read", Net: "tcp", Addr: c.RemoteAddr(), Err: syscall.ECONNRESET}
+	}
+	return n, err
 }
 
 // produce sends values to a partition, one burst after the other. No burst may fail: a client whose server comes back has nothing to give up for.
