@@ -11,12 +11,17 @@ import (
 type derivation[K, V, W any] struct {
 	// row returns the row that follows from one that is there; ok is false when none does.
 	row func(ctx context.Context, key K, row V) (w W, ok bool, err error)
+	// setup, if set, makes in place of row the function of one task, which is asked about rows that are gone too.
+	setup func(w *topology.Wiring, n *topology.Node) transform[K, V, W]
 	// quiet leaves out changes from no row to no row where that can be known, that is when old values are sent.
 	quiet bool
 }
 
+// transform returns the row that follows from one, which may be gone; ok is false when none does.
+type transform[K, V, W any] func(key K, row V, found bool) (w W, ok bool, err error)
+
 // derive adds a table that follows from another row by row: kept in a store when one is given, else computed on the fly.
-func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d derivation[K, V, W], store []*statestore.KeyValueSpec[K, W]) *Table[K, W] {
+func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d derivation[K, V, W], store []*statestore.KeyValueSpec[K, W], uses ...statestore.Spec) *Table[K, W] {
 	g := t.graph()
 	if len(store) > 1 {
 		g.Fault(op, "takes one store, not %d", len(store))
@@ -43,6 +48,9 @@ func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d deriva
 		dv.forward = keyValueForwarder(w, n, dv.store, old, next)
 		return dv.keep
 	})
+	for _, spec := range uses {
+		g.UseStore(op, n, spec)
+	}
 	out := &Table[K, W]{node: n, old: old, closes: t.closes}
 	if kept {
 		g.AddStore(op, n, store[0])
@@ -55,10 +63,10 @@ func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d deriva
 			dv, above := newDeriver(w, n, d, old), t.asOf(w)
 			return func(key K, at int64) (none W, timestamp int64, ok bool, err error) {
 				v, timestamp, ok, err := above(key, at)
-				if err != nil || !ok {
+				if err != nil {
 					return none, 0, false, err
 				}
-				row, ok, err := dv.row(key, v, true)
+				row, ok, err := dv.row(key, v, ok)
 				return row, timestamp, ok, err
 			}
 		}
@@ -70,10 +78,10 @@ func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d deriva
 		dv, above := newDeriver(w, n, d, old), t.lookup(w)
 		return func(key K) (none W, timestamp int64, ok bool, err error) {
 			v, timestamp, ok, err := above(key)
-			if err != nil || !ok {
+			if err != nil {
 				return none, 0, false, err
 			}
-			row, ok, err := dv.row(key, v, true)
+			row, ok, err := dv.row(key, v, ok)
 			return row, timestamp, ok, err
 		}
 	}
@@ -83,6 +91,7 @@ func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d deriva
 // deriver is a derived table at work in one task.
 type deriver[K, V, W any] struct {
 	d       derivation[K, V, W]
+	made    transform[K, V, W] // where the derivation has a setup
 	withOld bool
 	out     rows[K, W]
 	next    rowSink[K, W]                  // without a store
@@ -97,16 +106,24 @@ type deriver[K, V, W any] struct {
 func newDeriver[K, V, W any](w *topology.Wiring, n *topology.Node, d derivation[K, V, W], old *oldValues) *deriver[K, V, W] {
 	dv := &deriver[K, V, W]{d: d, withOld: old.asked, ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing)}
 	dv.at, dv.id = w.At(n)
+	if d.setup != nil {
+		dv.made = d.setup(w, n)
+	}
 	return dv
 }
 
 // row derives one row, none from none.
 func (dv *deriver[K, V, W]) row(key K, row V, has bool) (none W, ok bool, err error) {
-	if !has {
+	if !has && dv.made == nil {
 		return none, false, nil
 	}
 	*dv.at = dv.id
-	w, ok, err := dv.d.row(dv.ctx, key, row)
+	w := none
+	if dv.made != nil {
+		w, ok, err = dv.made(key, row, has)
+	} else {
+		w, ok, err = dv.d.row(dv.ctx, key, row)
+	}
 	if err != nil {
 		return none, false, dv.fail(err)
 	}

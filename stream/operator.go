@@ -53,6 +53,11 @@ type Operator struct {
 	broken error // a result that went on and failed: whatever the processor makes of the error, the task must not commit
 }
 
+// NewOperator is internal: it is what the processors of other packages have at hand.
+func NewOperator(w *topology.Wiring, n *topology.Node, op topology.Op) *Operator {
+	return &Operator{w: w, n: n, op: op}
+}
+
 // Context is the task's: it ends when the task must, and [MetaOf] reads it.
 func (o *Operator) Context() context.Context { return o.w.Context() }
 

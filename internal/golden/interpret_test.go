@@ -55,6 +55,7 @@ type tabler interface {
 	suppress(in *interpreter, op *caseOp) tabler
 	filter(in *interpreter, op *caseOp, want bool) tabler
 	mapValues(in *interpreter, op *caseOp) tabler
+	transformValues(in *interpreter, op *caseOp) tabler
 	toStream() streamer
 	groupBy(op *caseOp) rowGrouper
 	join(in *interpreter, right tabler, op *caseOp) tabler
@@ -220,6 +221,8 @@ func (in *interpreter) tableOp(t tabler, op *caseOp) any {
 		return t.filter(in, op, op.Op == "filter")
 	case "mapValues":
 		return t.mapValues(in, op)
+	case "transformValues":
+		return t.transformValues(in, op)
 	case "toStream":
 		s := t.toStream()
 		if op.Key != nil {

@@ -50,7 +50,7 @@ func (in *interpreter) lookedUp(id string) bool {
 			if op.Of == id {
 				return true
 			}
-		case "filter", "filterNot", "mapValues":
+		case "filter", "filterNot", "mapValues", "transformValues":
 			if op.Of == id && in.lookedUp(op.ID) {
 				return true
 			}
@@ -146,6 +146,27 @@ func (t *tb[K, V]) mapValues(in *interpreter, op *caseOp) tabler {
 		named(in, op, spec)
 	}
 	m := ktable.MapValuesCtx(t.t, func(_ context.Context, k K, v V) (text, error) { return e.str(keyText(k), valueText(v)) }, stores...)
+	return &tb[K, text]{t: m, keys: t.keys, values: values, keyKind: t.keyKind, kind: str}
+}
+
+func (t *tb[K, V]) transformValues(in *interpreter, op *caseOp) tabler {
+	e := parseExpr(*op.Value)
+	var spec *statestore.KeyValueSpec[K, text]
+	values := serde.Serde[text](textSerde{str})
+	if op.Store != "" {
+		spec = keyValue(op, in.c.Config, statestore.KeyValue(op.Store, t.keys, values))
+		named(in, op, spec)
+	}
+	m := ktable.TransformValues(t.t, func(*stream.Operator) func(K, V, bool) (text, bool, error) {
+		return func(k K, v V, found bool) (text, bool, error) {
+			var x text
+			if found {
+				x = valueText(v)
+			}
+			x, err := e.str(keyText(k), x)
+			return x, true, err
+		}
+	}, spec)
 	return &tb[K, text]{t: m, keys: t.keys, values: values, keyKind: t.keyKind, kind: str}
 }
 
