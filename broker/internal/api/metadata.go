@@ -98,40 +98,65 @@ func (m *metadataAnswer) topics(ctx context.Context, req *kmsg.MetadataRequest) 
 			}
 		}
 	}
-	for _, name := range setOrder(missing) {
-		m.missing(ctx, name, mayCreate)
-	}
+	m.missing(ctx, setOrder(missing), mayCreate)
 }
 
-// missing answers for a name that no topic has, and may make the topic.
-func (m *metadataAnswer) missing(ctx context.Context, name string, mayCreate bool) {
-	if err := controller.CheckTopicName(name); err != nil {
-		m.fail(&name, controller.TopicID{}, Code(err))
-		return
-	}
-	code := kerr.UnknownTopicOrPartition.Code
+// missing answers for names that no topic has, and may make the topics.
+func (m *metadataAnswer) missing(ctx context.Context, names []string, mayCreate bool) {
+	var wanted []string
 	if mayCreate {
+		for _, name := range names {
+			if controller.CheckTopicName(name) == nil && len(wanted) < maxAutoCreated {
+				wanted = append(wanted, name)
+			}
+		}
+	}
+	failed := m.n.autoCreate(ctx, wanted)
+	for _, name := range names {
 		// The topic is there when this is answered; the answer says that it was not, as clients know it from Kafka, and they ask again.
-		if err := m.n.autoCreate(ctx, name); err != nil {
+		code := kerr.UnknownTopicOrPartition.Code
+		if err := controller.CheckTopicName(name); err != nil {
+			code = Code(err)
+		} else if err := failed[name]; err != nil {
 			code = Code(err)
 		}
+		m.fail(&name, controller.TopicID{}, code)
 	}
-	m.fail(&name, controller.TopicID{}, code)
 }
 
-// autoCreate makes a topic because somebody asked for it.
-func (n *Node) autoCreate(ctx context.Context, name string) error {
-	if controller.IsInternal(name) {
-		_, err := n.EnsureInternalTopic(ctx, name)
-		return err
-	}
-	return n.Cluster.Propose(ctx, func(im *controller.Image) ([]controller.Record, error) {
-		if im.Topic(name) != nil {
-			return nil, nil
+// maxAutoCreated is how many topics one request may make by naming them. Names beyond it are unknown, which clients ask for again, and are made then: a frame
+// of a megabyte names 200,000 topics, each with a directory of its own.
+const maxAutoCreated = 100
+
+// autoCreate makes topics because somebody asked for them, all in one change of the metadata, and returns why some could not be made.
+func (n *Node) autoCreate(ctx context.Context, names []string) (failed map[string]error) {
+	failed = map[string]error{}
+	var specs []controller.NewTopic
+	for _, name := range names {
+		if controller.IsInternal(name) {
+			_, failed[name] = n.EnsureInternalTopic(ctx, name)
+			continue
 		}
-		records, out := controller.CreateTopics(im, n.Cluster.Env(), []controller.NewTopic{{Name: name, Partitions: -1, Replication: -1}})
-		return records, out[0].Err
+		specs = append(specs, controller.NewTopic{Name: name, Partitions: -1, Replication: -1})
+	}
+	if len(specs) == 0 {
+		return failed
+	}
+	var out []controller.CreatedTopic
+	err := n.Cluster.Propose(ctx, func(im *controller.Image) (records []controller.Record, _ error) {
+		fresh := slices.DeleteFunc(slices.Clone(specs), func(t controller.NewTopic) bool { return im.Topic(t.Name) != nil })
+		records, out = controller.CreateTopics(im, n.Cluster.Env(), fresh)
+		return records, nil
 	})
+	for _, t := range specs {
+		failed[t.Name] = err
+	}
+	for _, t := range out {
+		if t.Err != nil {
+			failed[t.Name] = t.Err
+		}
+	}
+	return failed
 }
 
 func (m *metadataAnswer) fail(name *string, id controller.TopicID, code int16) {
