@@ -15,19 +15,20 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/millrace-io/millrace/examples/internal/place"
 	"github.com/millrace-io/millrace/runtime"
 )
 
 // job is one run: it loads the input and counts it at the same time.
 type job struct {
 	options options
-	place   *place
+	place   *place.Place
 	input   *input // nil with --follow
 	tally   *tally
 	stderr  *os.File
 
 	loader *loader
-	drain  *drain
+	drain  *place.Drain
 	apps   []*runtime.App
 	bar    *bar
 	before counted       // what earlier runs had counted
@@ -47,9 +48,9 @@ const taskTimeout = 2 * time.Minute
 
 // prepare waits for the cluster, makes the topics and the application.
 func (j *job) prepare(ctx context.Context) error {
-	c := &j.place.cluster
+	c := &j.place.Cluster
 	j.bar = newBar(j.stderr)
-	if err := c.connect(ctx, j.notice); err != nil {
+	if err := c.Connect(ctx, j.notice); err != nil {
 		return err
 	}
 	partitions := j.options.partitions
@@ -57,10 +58,10 @@ func (j *job) prepare(ctx context.Context) error {
 		partitions = defaultPartitions
 	}
 	j.loader = &loader{cluster: c, topic: lines.Name(), tally: j.tally, notice: j.notice}
-	have, err := c.ensure(ctx,
-		topicSpec{lines.Name(), partitions, map[string]string{"retention.ms": "-1", "max.message.bytes": longestLine}},
-		topicSpec{wordCounts.Name(), partitions, map[string]string{"cleanup.policy": "compact"}},
-		topicSpec{j.loader.progressTopic(), 1, map[string]string{"cleanup.policy": "compact"}},
+	have, err := c.Ensure(ctx,
+		place.TopicSpec{lines.Name(), partitions, map[string]string{"retention.ms": "-1", "max.message.bytes": longestLine}},
+		place.TopicSpec{wordCounts.Name(), partitions, map[string]string{"cleanup.policy": "compact"}},
+		place.TopicSpec{j.loader.progressTopic(), 1, map[string]string{"cleanup.policy": "compact"}},
 	)
 	if err != nil {
 		return err
@@ -68,23 +69,23 @@ func (j *job) prepare(ctx context.Context) error {
 	if n := have[lines.Name()]; j.options.partitions != 0 && n != partitions {
 		return fmt.Errorf("the topic %s has %d partitions already: leave out --partitions, or start afresh with another --data directory", lines.Name(), n)
 	}
-	if j.loader.limit, err = c.maxRecord(ctx, lines.Name()); err != nil {
+	if j.loader.limit, err = c.MaxRecord(ctx, lines.Name()); err != nil {
 		return err
 	}
 	if err := j.identify(ctx); err != nil {
 		return err
 	}
-	j.drain = &drain{
-		cluster: c, group: j.options.app,
-		stages:  []string{lines.Name(), j.options.app + "-" + byWord.Name() + "-repartition"},
-		results: []string{wordCounts.Name()},
+	j.drain = &place.Drain{
+		Cluster: c, Group: j.options.app,
+		Stages:  []string{lines.Name(), j.options.app + "-" + byWord.Name() + "-repartition"},
+		Results: []string{wordCounts.Name()},
 	}
 	return j.makeApps()
 }
 
 // identify finds out what the topic is and how far earlier runs came.
 func (j *job) identify(ctx context.Context) error {
-	cl, err := j.place.cluster.client()
+	cl, err := j.place.Cluster.Client()
 	if err != nil {
 		return err
 	}
@@ -100,7 +101,7 @@ func (j *job) identify(ctx context.Context) error {
 		j.loader.inputID = j.input.id
 	}
 	var committed kadm.OffsetResponses
-	err = patiently(ctx, func() (err error) {
+	err = place.Patiently(ctx, func() (err error) {
 		committed, err = adm.FetchOffsets(ctx, j.options.app)
 		return err
 	})
@@ -131,10 +132,10 @@ func (j *job) makeApps() error {
 	for i := range j.options.instances {
 		app, err := runtime.New(built, runtime.Config{
 			AppID:       j.options.app,
-			Brokers:     j.place.cluster.brokers,
-			Dial:        j.place.cluster.dial,
+			Brokers:     j.place.Cluster.Brokers,
+			Dial:        j.place.Cluster.Dial,
 			Guarantee:   guarantee,
-			StateDir:    j.place.stateDir(i),
+			StateDir:    j.place.StateDir(i),
 			TaskTimeout: taskTimeout,
 			Logger:      slog.New(slog.DiscardHandler), // what holds it up is shown, what ends it is returned
 		})
@@ -212,7 +213,7 @@ func (j *job) show(ctx context.Context, began time.Time) {
 		if j.loaded.Load() && !started {
 			started = true
 			go func() {
-				if j.drain.wait(waiting) == nil {
+				if j.drain.Wait(waiting) == nil {
 					close(done)
 				}
 			}()
@@ -278,7 +279,7 @@ const mostShown = 20
 
 // result prints the result and compares it with the direct count.
 func (j *job) result(ctx context.Context, w io.Writer) error {
-	got, err := readCounts(ctx, &j.place.cluster)
+	got, err := readCounts(ctx, &j.place.Cluster)
 	if err != nil {
 		return err
 	}

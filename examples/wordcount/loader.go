@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/examples/internal/place"
 )
 
 // A loader writes the lines of an input into a topic, each exactly once, however often it is killed. It writes batches of lines, and with each batch, in the same
@@ -19,7 +21,7 @@ import (
 // Only one loader can be at work: they share a transactional id, so that a new one fences the one before. The fenced one watches the other's progress, and takes over
 // again when there is none any more.
 type loader struct {
-	cluster  *cluster
+	cluster  *place.Cluster
 	topic    string
 	topicID  string // progress in a topic of this name that was deleted since does not count
 	inputID  string
@@ -135,11 +137,11 @@ func fenced(err error) bool {
 // open makes this loader the one at work and reads how far its predecessors came. Taking the transactional id ends their open transaction, so what is read is final.
 func (l *loader) open(ctx context.Context) error {
 	var err error
-	l.client, err = l.cluster.client(
+	l.client, err = l.cluster.Client(
 		kgo.TransactionalID(l.transactionalID()),
 		kgo.TransactionTimeout(deliveryTimeout),
 		kgo.RecordDeliveryTimeout(deliveryTimeout),
-		kgo.ProducerBatchMaxBytes(int32(l.limit+recordOverhead)),
+		kgo.ProducerBatchMaxBytes(int32(l.limit+place.RecordOverhead)),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.MaxBufferedRecords(batchLines+1),
 	)
@@ -227,7 +229,7 @@ func (l *loader) watch(ctx context.Context) error {
 
 // readProgress returns the last committed progress record, the zero value when there is none for this topic.
 func (l *loader) readProgress(ctx context.Context) (p progress, err error) {
-	err = readTopic(ctx, l.cluster, l.progressTopic(), func(r *kgo.Record) error {
+	err = place.ReadTopic(ctx, l.cluster, l.progressTopic(), func(r *kgo.Record) error {
 		p = progress{}
 		return json.Unmarshal(r.Value, &p)
 	})

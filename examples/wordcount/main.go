@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/millrace-io/millrace/examples/internal/place"
 	"github.com/millrace-io/millrace/ktable"
 	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/stream"
@@ -78,13 +79,13 @@ func wordcount(ctx context.Context, o options, stdout io.Writer, stderr *os.File
 			return err
 		}
 	}
-	place, err := openPlace(o)
+	where, err := place.Open(place.Options{Name: "wordcount", Brokers: o.brokers, Data: o.data, Listen: o.listen})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, place.close()) }()
+	defer func() { err = errors.Join(err, where.Close()) }()
 
-	j := &job{options: o, place: place, input: in, tally: newTally(), stderr: stderr}
+	j := &job{options: o, place: where, input: in, tally: newTally(), stderr: stderr}
 	if err := j.prepare(ctx); err != nil {
 		return err
 	}

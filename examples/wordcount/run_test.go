@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/broker"
+	"github.com/millrace-io/millrace/examples/internal/place"
 )
 
 // outcome is what a run of the program left behind.
@@ -114,13 +115,13 @@ func TestAnotherInputOnTheSameDataIsRefused(t *testing.T) {
 
 func TestDataInUseIsRefused(t *testing.T) {
 	data := t.TempDir()
-	p, err := openPlace(options{data: data})
+	p, err := place.Open(place.Options{Name: "wordcount", Data: data})
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := runProgram(t, t.Context(), "--data", data, someText(t))
 	o.failed(t, exitFailed, "in use by another process", data)
-	if err := p.close(); err != nil {
+	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
 	runProgram(t, t.Context(), "--data", data, someText(t)).counted(t)
@@ -162,12 +163,12 @@ func TestLineLargerThanARecordFailsAndLosesNothing(t *testing.T) {
 	text := textFiles(t, map[string]string{"a": "before\n", "b": "short\n" + strings.Repeat("x", 9<<20) + "\n"})
 	o := runProgram(t, t.Context(), "--data", data, text)
 	o.failed(t, exitFailed, string(filepath.Separator)+"b:2:", "max.message.bytes")
-	p, err := openPlace(options{data: data})
+	p, err := place.Open(place.Options{Name: "wordcount", Data: data})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.close()
-	l := &loader{cluster: &p.cluster, topic: lines.Name()}
+	defer p.Close()
+	l := &loader{cluster: &p.Cluster, topic: lines.Name()}
 	j := &job{place: p, loader: l}
 	if err := j.identify(t.Context()); err != nil {
 		t.Fatal(err)
@@ -248,8 +249,8 @@ func TestFollowCountsWhatArrivesUntilStopped(t *testing.T) {
 		}
 		<-served
 	}()
-	c := &cluster{brokers: []string{ln.Addr().String()}}
-	if _, err := c.ensure(t.Context(), topicSpec{lines.Name(), 2, nil}, topicSpec{wordCounts.Name(), 2, nil}); err != nil {
+	c := &place.Cluster{Brokers: []string{ln.Addr().String()}}
+	if _, err := c.Ensure(t.Context(), place.TopicSpec{lines.Name(), 2, nil}, place.TopicSpec{wordCounts.Name(), 2, nil}); err != nil {
 		t.Fatal(err)
 	}
 	cl, err := c.client(kgo.ConsumeTopics(wordCounts.Name()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))

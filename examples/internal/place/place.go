@@ -1,4 +1,4 @@
-package main
+package place
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 	"github.com/millrace-io/millrace/internal/memnet"
 )
 
-// place is where a word count happens: a cluster, and a directory for the state. The cluster may be a log inside this process.
-type place struct {
-	cluster cluster
+// Place is where an example happens: a cluster, and a directory for the state. The cluster may be a log inside this process.
+type Place struct {
+	Cluster Cluster
 	dir     string // of log and state
 	temp    bool   // dir goes at the end
 	server  *broker.Server
@@ -30,26 +30,35 @@ const shutdownTimeout = 500 * time.Millisecond
 // memoryAddress is what clients inside this process dial. It is no port.
 const memoryAddress = "log:9092"
 
-func openPlace(o options) (*place, error) {
-	p := &place{cluster: cluster{brokers: o.brokers}, dir: o.data, served: make(chan error, 2)}
+// Options say where it is to be.
+type Options struct {
+	Name    string   // of the example, for the temporary directory
+	Brokers []string // of a running cluster; without them a log is started in this process
+	Data    string   // directory of log and state; empty for a temporary one, which Close removes
+	Listen  string   // also serve the log at this HOST:PORT
+}
+
+// Open starts what is needed.
+func Open(o Options) (*Place, error) {
+	p := &Place{Cluster: Cluster{Brokers: o.Brokers}, dir: o.Data, served: make(chan error, 2)}
 	if p.dir == "" {
-		dir, err := os.MkdirTemp("", "millrace-wordcount-")
+		dir, err := os.MkdirTemp("", "millrace-"+o.Name+"-")
 		if err != nil {
 			return nil, err
 		}
 		p.dir, p.temp = dir, true
 	}
-	if len(o.brokers) > 0 {
+	if len(o.Brokers) > 0 {
 		return p, nil
 	}
-	if err := p.startLog(o.listen); err != nil {
-		return nil, errors.Join(err, p.close())
+	if err := p.startLog(o.Listen); err != nil {
+		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }
 
 // startLog runs a log server in this process and points the cluster at it.
-func (p *place) startLog(listen string) error {
+func (p *Place) startLog(listen string) error {
 	var ln net.Listener
 	if listen != "" {
 		var err error
@@ -76,23 +85,23 @@ func (p *place) startLog(listen string) error {
 	if ln != nil {
 		p.serve(ln)
 	}
-	p.cluster.brokers = []string{memoryAddress}
-	p.cluster.dial = network.Dial
+	p.Cluster.Brokers = []string{memoryAddress}
+	p.Cluster.Dial = network.Dial
 	return nil
 }
 
-func (p *place) serve(ln net.Listener) {
+func (p *Place) serve(ln net.Listener) {
 	p.serving++
 	go func() { p.served <- p.server.Serve(ln) }()
 }
 
-// stateDir is the directory of an app instance's state.
-func (p *place) stateDir(instance int) string {
+// StateDir is the directory of an app instance's state.
+func (p *Place) StateDir(instance int) string {
 	return filepath.Join(p.dir, "state", strconv.Itoa(instance))
 }
 
-// close ends the log and removes what was temporary.
-func (p *place) close() error {
+// Close ends the log and removes what was temporary.
+func (p *Place) Close() error {
 	var errs []error
 	if p.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)

@@ -1,4 +1,4 @@
-package main
+package place
 
 import (
 	"context"
@@ -7,28 +7,28 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// drain finds out when an application has counted everything: its group has committed the end of its topics, and the transactions that wrote its results are complete.
+// Drain finds out when an application has counted everything: its group has committed the end of its topics, and the transactions that wrote its results are complete.
 // That is known to the log, so it holds with any number of instances, in this process and in others.
-type drain struct {
-	cluster *cluster
-	group   string
-	stages  []string // topics that the application reads, in the order of the topology: what is counted of one is written to the next
-	results []string // topics that it writes at the end
+type Drain struct {
+	Cluster *Cluster
+	Group   string
+	Stages  []string // topics that the application reads, in the order of the topology: what is counted of one is written to the next
+	Results []string // topics that it writes at the end
 }
 
-// pollInterval is how often the log is asked. Each look costs a few requests.
-const pollInterval = 100 * time.Millisecond
+// PollInterval is how often the log is asked. Each look costs a few requests.
+const PollInterval = 100 * time.Millisecond
 
-// wait returns when all is counted. The input must be complete. A look that fails is repeated: a broker may be away for a while, and whoever runs the application
+// Wait returns when all is counted. The input must be complete. A look that fails is repeated: a broker may be away for a while, and whoever runs the application
 // is told so by the application.
-func (d *drain) wait(ctx context.Context) error {
-	cl, err := d.cluster.client()
+func (d *Drain) Wait(ctx context.Context) error {
+	cl, err := d.Cluster.Client()
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
 	adm := kadm.NewClient(cl)
-	tick := time.NewTicker(pollInterval)
+	tick := time.NewTicker(PollInterval)
 	defer tick.Stop()
 	for {
 		if done, err := d.look(ctx, adm); done && err == nil {
@@ -43,13 +43,13 @@ func (d *drain) wait(ctx context.Context) error {
 }
 
 // look asks once. The order matters: the end of a stage is final only when the stage before it is used up.
-func (d *drain) look(ctx context.Context, adm *kadm.Client) (bool, error) {
-	for _, topic := range d.stages {
+func (d *Drain) look(ctx context.Context, adm *kadm.Client) (bool, error) {
+	for _, topic := range d.Stages {
 		ends, settled, err := endsOf(ctx, adm, topic)
 		if err != nil || !settled {
 			return false, err
 		}
-		committed, err := adm.FetchOffsetsForTopics(ctx, d.group, topic)
+		committed, err := adm.FetchOffsetsForTopics(ctx, d.Group, topic)
 		if err != nil {
 			return false, err
 		}
@@ -62,12 +62,12 @@ func (d *drain) look(ctx context.Context, adm *kadm.Client) (bool, error) {
 				continue
 			}
 			// Behind the last record counted there may be markers only.
-			if more, err := dataIn(ctx, d.cluster, topic, partition, max(at, end.start), end.end); more || err != nil {
+			if more, err := dataIn(ctx, d.Cluster, topic, partition, max(at, end.start), end.end); more || err != nil {
 				return false, err
 			}
 		}
 	}
-	for _, topic := range d.results {
+	for _, topic := range d.Results {
 		if _, settled, err := endsOf(ctx, adm, topic); err != nil || !settled {
 			return false, err
 		}

@@ -1,4 +1,4 @@
-package main
+package place
 
 import (
 	"context"
@@ -13,16 +13,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// cluster is how to reach a log: addresses, and for one inside this process the dial function.
-type cluster struct {
-	brokers []string
-	dial    func(ctx context.Context, network, address string) (net.Conn, error) // nil: TCP
+// Cluster is how to reach a log: addresses, and for one inside this process the dial function.
+type Cluster struct {
+	Brokers []string
+	Dial    func(ctx context.Context, network, address string) (net.Conn, error) // nil: TCP
 }
 
-func (c *cluster) client(opts ...kgo.Opt) (*kgo.Client, error) {
-	opts = append(opts, kgo.SeedBrokers(c.brokers...), kgo.ClientID("wordcount"))
-	if c.dial != nil {
-		opts = append(opts, kgo.Dialer(c.dial))
+// Client returns a client of the cluster; the caller closes it.
+func (c *Cluster) Client(opts ...kgo.Opt) (*kgo.Client, error) {
+	opts = append(opts, kgo.SeedBrokers(c.Brokers...), kgo.ClientID("millrace-example"))
+	if c.Dial != nil {
+		opts = append(opts, kgo.Dialer(c.Dial))
 	}
 	return kgo.NewClient(opts...)
 }
@@ -33,16 +34,16 @@ const (
 	connectTimeout = 2 * time.Second
 )
 
-// connect waits until the cluster answers, and tells report about every try that failed.
-func (c *cluster) connect(ctx context.Context, report func(string)) error {
-	cl, err := c.client(kgo.RequestRetries(0), kgo.DialTimeout(connectTimeout))
+// Connect waits until the cluster answers, and tells report about every try that failed.
+func (c *Cluster) Connect(ctx context.Context, report func(string)) error {
+	cl, err := c.Client(kgo.RequestRetries(0), kgo.DialTimeout(connectTimeout))
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
 	for try := 1; ; try++ {
 		err := ping(ctx, cl)
-		where := strings.Join(c.brokers, ",")
+		where := strings.Join(c.Brokers, ",")
 		switch {
 		case err == nil:
 			return nil
@@ -75,16 +76,16 @@ func ping(ctx context.Context, cl *kgo.Client) error {
 	}
 }
 
-// topicSpec is a topic that the program needs. partitions is used when it does not exist yet.
-type topicSpec struct {
-	name       string
-	partitions int32
-	configs    map[string]string
+// TopicSpec is a topic that the program needs. Partitions is used when it does not exist yet.
+type TopicSpec struct {
+	Name       string
+	Partitions int32
+	Configs    map[string]string
 }
 
-// ensure creates the topics that are missing and returns how many partitions each has.
-func (c *cluster) ensure(ctx context.Context, specs ...topicSpec) (map[string]int32, error) {
-	cl, err := c.client()
+// Ensure creates the topics that are missing and returns how many partitions each has.
+func (c *Cluster) Ensure(ctx context.Context, specs ...TopicSpec) (map[string]int32, error) {
+	cl, err := c.Client()
 	if err != nil {
 		return nil, err
 	}
@@ -92,14 +93,14 @@ func (c *cluster) ensure(ctx context.Context, specs ...topicSpec) (map[string]in
 	adm := kadm.NewClient(cl)
 	names := make([]string, len(specs))
 	for i, s := range specs {
-		names[i] = s.name
+		names[i] = s.Name
 		configs := map[string]*string{}
-		for k, v := range s.configs {
+		for k, v := range s.Configs {
 			configs[k] = kadm.StringPtr(v)
 		}
-		_, err := adm.CreateTopic(ctx, s.partitions, -1, configs, s.name)
+		_, err := adm.CreateTopic(ctx, s.Partitions, -1, configs, s.Name)
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-			return nil, fmt.Errorf("create topic %s: %w", s.name, err)
+			return nil, fmt.Errorf("create topic %s: %w", s.Name, err)
 		}
 	}
 	return partitionCounts(ctx, adm, names)
@@ -108,7 +109,7 @@ func (c *cluster) ensure(ctx context.Context, specs ...topicSpec) (map[string]in
 // partitionCounts returns how many partitions each topic has, as soon as all are known.
 func partitionCounts(ctx context.Context, adm *kadm.Client, names []string) (map[string]int32, error) {
 	counts := map[string]int32{}
-	err := patiently(ctx, func() error {
+	err := Patiently(ctx, func() error {
 		listed, err := adm.ListTopics(ctx, names...)
 		if err == nil {
 			err = listed.Error()
@@ -124,14 +125,14 @@ func partitionCounts(ctx context.Context, adm *kadm.Client, names []string) (map
 	return counts, nil
 }
 
-// patience is how long a cluster may take to get over what passes by itself: a new topic is not known to all brokers yet, a coordinator is starting.
-const patience = 30 * time.Second
+// Patience is how long a cluster may take to get over what passes by itself: a new topic is not known to all brokers yet, a coordinator is starting.
+const Patience = 30 * time.Second
 
-// patiently calls fn until it succeeds, fails for good, or patience is over.
-func patiently(ctx context.Context, fn func() error) error {
-	limit := time.NewTimer(patience)
+// Patiently calls fn until it succeeds, fails for good, or Patience is over.
+func Patiently(ctx context.Context, fn func() error) error {
+	limit := time.NewTimer(Patience)
 	defer limit.Stop()
-	tick := time.NewTicker(pollInterval)
+	tick := time.NewTicker(PollInterval)
 	defer tick.Stop()
 	for {
 		err := fn()
@@ -148,15 +149,15 @@ func patiently(ctx context.Context, fn func() error) error {
 	}
 }
 
-// recordOverhead is what a batch and a record in it need besides the value, rounded up generously: 61 bytes of batch header, 7 varints, no key.
-const recordOverhead = 128
+// RecordOverhead is what a batch and a record in it need besides the value, rounded up generously: 61 bytes of batch header, 7 varints, no key.
+const RecordOverhead = 128
 
 // maxLine bounds a line whatever a topic allows: 64 MiB, since a line is in memory as a whole.
 const maxLine = 64 << 20
 
-// maxRecord returns how many bytes the value of one record of a topic may have.
-func (c *cluster) maxRecord(ctx context.Context, topic string) (int, error) {
-	cl, err := c.client()
+// MaxRecord returns how many bytes the value of one record of a topic may have.
+func (c *Cluster) MaxRecord(ctx context.Context, topic string) (int, error) {
+	cl, err := c.Client()
 	if err != nil {
 		return 0, err
 	}
@@ -177,7 +178,7 @@ func (c *cluster) maxRecord(ctx context.Context, topic string) (int, error) {
 			if _, err := fmt.Sscan(config.MaybeValue(), &n); err != nil {
 				return 0, fmt.Errorf("topic %s: max.message.bytes %q is no number", topic, config.MaybeValue())
 			}
-			return min(max(n-recordOverhead, 0), maxLine), nil
+			return min(max(n-RecordOverhead, 0), maxLine), nil
 		}
 	}
 	return 0, fmt.Errorf("topic %s: the broker does not tell its max.message.bytes", topic)
