@@ -61,7 +61,7 @@ func (s *Source) Run(ctx context.Context) error {
 			return fmt.Errorf("%w after %v and %d tries: %w", ErrUnavailable, s.cfg.RetryFor, tries, err)
 		}
 		s.gauges.state(Waiting, err.Error())
-		s.cfg.Log.Warn("waiting before the next try", "err", err, "pause", pause)
+		s.cfg.Log.Warn("waiting before the next try", "error", err, "pause", pause)
 		select {
 		case <-ctx.Done():
 			return nil

@@ -59,9 +59,9 @@ func (j *job) prepare(ctx context.Context) error {
 	}
 	j.loader = &loader{cluster: c, topic: lines.Name(), tally: j.tally, notice: j.notice}
 	have, err := c.Ensure(ctx,
-		place.TopicSpec{lines.Name(), partitions, map[string]string{"retention.ms": "-1", "max.message.bytes": longestLine}},
-		place.TopicSpec{wordCounts.Name(), partitions, map[string]string{"cleanup.policy": "compact"}},
-		place.TopicSpec{j.loader.progressTopic(), 1, map[string]string{"cleanup.policy": "compact"}},
+		place.TopicSpec{Name: lines.Name(), Partitions: partitions, Configs: map[string]string{"retention.ms": "-1", "max.message.bytes": longestLine}},
+		place.TopicSpec{Name: wordCounts.Name(), Partitions: partitions, Configs: map[string]string{"cleanup.policy": "compact"}},
+		place.TopicSpec{Name: j.loader.progressTopic(), Partitions: 1, Configs: map[string]string{"cleanup.policy": "compact"}},
 	)
 	if err != nil {
 		return err

@@ -250,10 +250,10 @@ func TestFollowCountsWhatArrivesUntilStopped(t *testing.T) {
 		<-served
 	}()
 	c := &place.Cluster{Brokers: []string{ln.Addr().String()}}
-	if _, err := c.Ensure(t.Context(), place.TopicSpec{lines.Name(), 2, nil}, place.TopicSpec{wordCounts.Name(), 2, nil}); err != nil {
+	if _, err := c.Ensure(t.Context(), place.TopicSpec{Name: lines.Name(), Partitions: 2}, place.TopicSpec{Name: wordCounts.Name(), Partitions: 2}); err != nil {
 		t.Fatal(err)
 	}
-	cl, err := c.client(kgo.ConsumeTopics(wordCounts.Name()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	cl, err := c.Client(kgo.ConsumeTopics(wordCounts.Name()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,6 +59,14 @@ var importRules = []importRule{
 		reason: "a server that talks to itself through a client hides what it does; messages (kmsg) and error codes (kerr) are all it shares with clients",
 	},
 	{
+		who: append([]string{"broker"}, half...), never: []string{"connect", "github.com/jackc"},
+		reason: "a connector is for those who have the other system: the core does not carry its drivers",
+	},
+	{
+		who: []string{"connect"}, never: []string{"broker", "runtime", "internal/client", "internal/memnet"},
+		reason: "a connector speaks to the log through Kafka's protocol, beside a topology or alone",
+	},
+	{
 		who: append([]string{"broker", "internal"}, half...), never: programs,
 		reason: "programs stand on the packages",
 	},

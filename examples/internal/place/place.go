@@ -22,6 +22,15 @@ type Place struct {
 	server  *broker.Server
 	served  chan error // the ends of the server's listeners
 	serving int
+	address string // where the log listens for others
+}
+
+// Address is where other processes reach the log: as it was asked for with Listen, or the first of the cluster's.
+func (p *Place) Address() string {
+	if p.address == "" {
+		return p.Cluster.Brokers[0]
+	}
+	return p.address
 }
 
 // shutdownTimeout keeps Ctrl-C quick: what is not answered by then is not waited for. Nothing is lost by it.
@@ -85,6 +94,9 @@ func (p *Place) startLog(listen string) error {
 	if ln != nil {
 		p.serve(ln)
 	}
+	if ln != nil {
+		p.address = ln.Addr().String()
+	}
 	p.Cluster.Brokers = []string{memoryAddress}
 	p.Cluster.Dial = network.Dial
 	return nil
@@ -94,6 +106,9 @@ func (p *Place) serve(ln net.Listener) {
 	p.serving++
 	go func() { p.served <- p.server.Serve(ln) }()
 }
+
+// Dir is the directory of everything that the example keeps.
+func (p *Place) Dir() string { return p.dir }
 
 // StateDir is the directory of an app instance's state.
 func (p *Place) StateDir(instance int) string {
