@@ -2,6 +2,7 @@ package stream
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/millrace-io/millrace/internal/topology"
 )
@@ -12,6 +13,8 @@ type SourceOption func(*sourceConfig)
 type sourceConfig struct {
 	reset   topology.ResetPolicy
 	invalid invalidTime
+	limited bool
+	maxJump time.Duration // where limited
 }
 
 // invalidTime says what becomes of a record whose own timestamp is negative.
@@ -111,6 +114,10 @@ func AddSource[K, V any](b *Builder, op topology.Op, topics []Topic[K, V], table
 		}
 		spec.Timestamps = topology.EventTime(topics[0].serdes, f)
 	}
+	if c.limited && c.maxJump < time.Millisecond {
+		g.Fault(op, "time jumps of %v at most: give 1ms or more", c.maxJump)
+	}
+	spec.Timestamps = c.limit(spec.Timestamps)
 	return topology.AddTopicSource(g, op, g.NextName("KSTREAM-SOURCE-"), spec, topics[0].serdes)
 }
 
