@@ -38,8 +38,7 @@ func describedGroup(d group.Description, version int16) kmsg.DescribeGroupsRespo
 	case errors.Is(d.Err, kerr.GroupIDNotFound):
 		out.State = group.Dead.String()
 		if version >= 6 {
-			message := "Group " + d.Group + " not found."
-			out.ErrorCode, out.ErrorMessage = Code(d.Err), &message
+			out.ErrorCode, out.ErrorMessage = Code(d.Err), MessageOf(d.Err)
 		}
 		return out
 	case d.Err != nil:

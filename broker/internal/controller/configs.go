@@ -80,6 +80,11 @@ func decideConfigs(im *Image, env Env, c ResourceChange, replace bool) (*Configs
 	if err := checkConfigs(c.Resource.Type, next); err != nil {
 		return nil, err
 	}
+	if c.Resource.Type == ResourceGroup {
+		if err := settings.CheckGroup(env.Settings, next); err != nil {
+			return nil, &Fault{kerr.InvalidConfig, err.Error()}
+		}
+	}
 	return &ConfigsSet{c.Resource, next}, nil
 }
 

@@ -13,7 +13,7 @@ func (m *Machine) Describe(groupID string) Description {
 	g := m.groups[groupID]
 	switch {
 	case g == nil:
-		return Description{Err: kerr.GroupIDNotFound, Group: groupID, State: Dead}
+		return Description{Err: fault(kerr.GroupIDNotFound, "Group %s not found.", groupID), Group: groupID, State: Dead}
 	case g.consumer != nil:
 		return Description{Err: notClassic(groupID), Group: groupID, State: Dead}
 	}

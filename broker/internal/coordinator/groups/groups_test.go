@@ -324,7 +324,7 @@ func TestAdminRequests(t *testing.T) {
 	if d := c.Describe(ctx, "g"); d.Err != nil || d.State != group.Stable || len(d.Members) != 1 {
 		t.Errorf("described %+v", d)
 	}
-	if d := c.Describe(ctx, "nobody"); d.Err != kerr.GroupIDNotFound || d.State != group.Dead {
+	if d := c.Describe(ctx, "nobody"); !errors.Is(d.Err, kerr.GroupIDNotFound) || d.State != group.Dead {
 		t.Errorf("described %+v", d)
 	}
 	if err := c.Delete(ctx, "g"); err != kerr.NonEmptyGroup {
