@@ -78,6 +78,9 @@ func (d *Driver) publish() error {
 // deliver appends a record to a topic and tells its readers.
 func (d *Driver) deliver(l *topicLog, partition int32, r topology.RawRecord, output bool) error {
 	l.append(partition, r, output)
+	if g := d.globalOf(l); g != nil {
+		return g.catchUp()
+	}
 	for _, q := range l.readersOf(partition) {
 		if err := q.advance(); err != nil {
 			return err

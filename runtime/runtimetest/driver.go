@@ -14,14 +14,15 @@ import (
 
 // Driver runs one topology. It belongs to one goroutine.
 type Driver struct {
-	config Config
-	topo   *stream.Topology
-	plan   *topology.Plan
-	logs   map[string]*topicLog // by real name
-	tasks  []*task
-	heads  queueHeap // of all tasks: the queues that have records
-	engine statestore.Engine
-	memory statestore.Engine // for the stores that are always in memory
+	config  Config
+	topo    *stream.Topology
+	plan    *topology.Plan
+	logs    map[string]*topicLog // by real name
+	tasks   []*task
+	heads   queueHeap // of all tasks: the queues that have records
+	engine  statestore.Engine
+	memory  statestore.Engine // for the stores that are always in memory
+	globals []*globalTable
 
 	now        int64 // wall clock, ms
 	lastCommit int64
@@ -90,6 +91,9 @@ func (d *Driver) log(name string) *topicLog {
 // start makes the tasks; committed holds where they go on, by task.
 func (d *Driver) start(committed map[topology.TaskID]position) error {
 	d.heads = queueHeap{}
+	if err := d.openGlobals(); err != nil {
+		return err
+	}
 	for _, id := range d.plan.Tasks {
 		t, err := d.newTask(id, committed[id])
 		if err != nil {
@@ -243,5 +247,5 @@ func (d *Driver) closeTasks() error {
 		errs = append(errs, t.close())
 	}
 	d.tasks = nil
-	return errors.Join(errs...)
+	return errors.Join(append(errs, d.closeGlobals())...)
 }

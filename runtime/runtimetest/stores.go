@@ -27,6 +27,11 @@ func Query[View any](d *Driver, spec interface {
 
 // partitionsOf returns the engine's partitions of a store in order.
 func (d *Driver) partitionsOf(store string) (all []statestore.Partition) {
+	for _, g := range d.globals {
+		if g.table.Spec.StoreName() == store {
+			return []statestore.Partition{g.partition}
+		}
+	}
 	for _, t := range d.tasks {
 		for _, s := range t.stores {
 			if s.decl.Spec.StoreName() == store {
