@@ -81,7 +81,9 @@ func (a *auditor) run() {
 		return
 	}
 	a.readCommitted(ctx, ends)
-	a.checkOffsets(ctx, cl, offsets)
+	if !a.lost {
+		a.checkOffsets(ctx, cl, offsets)
+	}
 }
 
 func (a *auditor) names() []string {
@@ -275,12 +277,12 @@ func (a *auditor) checkOffsets(ctx context.Context, cl *kgo.Client, promised map
 		high, err := kadm.NewClient(cl).ListEndOffsets(ctx, a.names()...)
 		ends := a.ends(high, err)
 		fetched.Each(func(o kadm.OffsetResponse) {
-			if end := ends[l.lane(o.Topic, o.Partition)]; o.At > end && !a.lost {
+			if end := ends[l.lane(o.Topic, o.Partition)]; o.At > end {
 				l.fault("G3", "the group %s has offset %d of %s-%d, which ends at %d", group, o.At, o.Topic, o.Partition, end)
 			}
 		})
 		for at, want := range promised {
-			if at.group != group || a.lost {
+			if at.group != group {
 				continue
 			}
 			if o, ok := fetched.Lookup(l.name(at.topic), at.partition); !ok || o.At < want {
