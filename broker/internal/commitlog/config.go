@@ -26,6 +26,8 @@ type Config struct {
 	RetentionBytes int64
 	// Retention is the age, by record timestamp, above which segments are deleted (retention.ms). Zero or less: no limit.
 	Retention time.Duration
+	// DeleteDelay is how long the file of a deleted segment stays, under another name (file.delete.delay.ms). Zero: not at all.
+	DeleteDelay time.Duration
 	// Delete and Compact are the two words of cleanup.policy. With neither, only the log start offset deletes segments.
 	Delete, Compact bool
 

@@ -47,6 +47,7 @@ type Log struct {
 	active        activeState                 // guarded by mu
 	dirDirty      bool                        // guarded by mu: a file was created, renamed or removed since the directory was flushed
 	parentDirty   bool                        // guarded by mu: the directory itself is new
+	doomed        []doomedFile                // guarded by mu: oldest first
 	changed       []producerState             // guarded by mu: scratch of one append
 	ended         []completion                // guarded by mu: scratch of one append
 	marker        record.Builder              // guarded by mu: scratch of AppendMarker
@@ -330,17 +331,21 @@ func (l *Log) shut() error {
 	return errors.Join(errs...)
 }
 
-// Remove closes the log without a flush and deletes its directory.
-func (l *Log) Remove() error {
+// Discard closes the log without a flush: its directory is to be removed. It may be called again.
+func (l *Log) Discard() error {
 	l.stopCleaning()
 	defer l.cleanMu.Unlock()
 	l.flushMu.Lock()
 	defer l.flushMu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var err error
-	if !errors.Is(l.usable(), ErrClosed) {
-		err = l.shut()
+	if errors.Is(l.usable(), ErrClosed) {
+		return nil
 	}
-	return errors.Join(err, l.fs.RemoveAll(l.dir))
+	return l.shut()
+}
+
+// Remove closes the log without a flush and deletes its directory.
+func (l *Log) Remove() error {
+	return errors.Join(l.Discard(), l.fs.RemoveAll(l.dir))
 }

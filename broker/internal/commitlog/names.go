@@ -17,6 +17,7 @@ const (
 	suffixCleaned  = ".cleaned" // being written by the cleaner
 	suffixSwap     = ".swap"    // complete, replaces the segments that its name spans
 	suffixTemp     = ".tmp"
+	suffixDeleted  = ".deleted" // a segment's file that nobody reads any more; behind suffixLog
 	epochFile      = "leader-epoch-checkpoint"
 
 	offsetDigits = 20

@@ -77,7 +77,7 @@ func (l *Log) tidy(names *[]string) error {
 		path := l.fs.PathJoin(l.dir, name)
 		_, _, isSwap := parseSwapName(name)
 		switch ext := suffixOf(name); {
-		case ext == suffixCleaned || ext == suffixTemp || (ext == suffixSwap && !isSwap):
+		case ext == suffixCleaned || ext == suffixTemp || ext == suffixDeleted || (ext == suffixSwap && !isSwap):
 			if err := removeIfExists(l.fs, path); err != nil {
 				return err
 			}

@@ -43,7 +43,8 @@ func (l *Log) dropBelowStart() (int, error) {
 	return n, l.dropFirst(n)
 }
 
-// dropFirst deletes the first n segments, oldest first, so that a crash in between leaves no gap. mu is held.
+// dropFirst deletes the first n segments, oldest first, so that a crash in between leaves no gap. Their files may stay for a while, under names that no
+// opening takes for segments. mu is held.
 func (l *Log) dropFirst(n int) error {
 	if n == 0 {
 		return nil
@@ -56,9 +57,59 @@ func (l *Log) dropFirst(n int) error {
 		if isNotExist(err) {
 			err = nil
 		}
-		errs = append(errs, err, s.removeFiles(), removeIfExists(l.fs, s.path(suffixSnapshot)), s.release())
+		errs = append(errs, err, l.doom(s), s.removeFiles(), removeIfExists(l.fs, s.path(suffixSnapshot)), s.release())
 	}
 	l.dirDirty = true
+	return errors.Join(errs...)
+}
+
+// doomedFile is the file of a deleted segment that stays for Config.DeleteDelay.
+type doomedFile struct {
+	path string
+	due  time.Time // zero until PurgeDeleted first saw it
+}
+
+// doom puts a segment's file aside when the configuration asks for a delay. mu is held.
+func (l *Log) doom(s *segment) error {
+	if l.config().DeleteDelay <= 0 {
+		return nil
+	}
+	path := s.path(suffixLog)
+	if err := l.fs.Rename(path, path+suffixDeleted); err != nil {
+		if isNotExist(err) {
+			return nil
+		}
+		return fmt.Errorf("commitlog: %w", err)
+	}
+	l.doomed = append(l.doomed, doomedFile{path: path + suffixDeleted})
+	return nil
+}
+
+// PurgeDeleted removes the files of deleted segments whose delay is over; a delay begins with the first call that finds the file. The owner calls it
+// from time to time. An opening removes what is left.
+func (l *Log) PurgeDeleted(now time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.doomed) == 0 {
+		return nil
+	}
+	if err := l.usable(); err != nil {
+		return err
+	}
+	delay := l.config().DeleteDelay
+	var errs []error
+	kept := l.doomed[:0]
+	for _, d := range l.doomed {
+		if d.due.IsZero() || d.due.After(now.Add(delay)) { // new, or the clock was set back, or the delay was shortened
+			d.due = now.Add(delay)
+		}
+		if d.due.After(now) {
+			kept = append(kept, d)
+			continue
+		}
+		errs = append(errs, removeIfExists(l.fs, d.path))
+	}
+	l.doomed = kept
 	return errors.Join(errs...)
 }
 

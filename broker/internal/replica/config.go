@@ -31,6 +31,7 @@ func logConfig(t *settings.Topic, b *settings.Broker) commitlog.Config {
 		Delete:             t.CleanupDelete,
 		Compact:            t.CleanupCompact,
 		RetentionBytes:     t.RetentionBytes,
+		DeleteDelay:        t.FileDeleteDelay,
 		Retention:          t.Retention,
 		MaxBatchBytes:      t.MaxMessageBytes,
 		LogAppendTime:      t.LogAppendTime,

@@ -18,6 +18,7 @@ func (m *Manager) housekeep() {
 		{every: s.Duration("log.flush.scheduler.interval.ms"), run: m.flushDue},
 		{every: s.Duration("log.flush.offset.checkpoint.interval.ms"), run: m.checkpoint},
 		{every: s.Duration("log.retention.check.interval.ms"), run: m.retain},
+		{every: purgeInterval, run: m.purge},
 		{every: s.Duration("producer.id.expiration.check.interval.ms"), run: m.expire},
 	}
 	now := time.Now()
@@ -156,6 +157,19 @@ func (m *Manager) retain() {
 	}
 }
 
+// purgeInterval is how often the files of deleted segments are looked at; file.delete.delay.ms is kept to within it.
+const purgeInterval = 10 * time.Second
+
+// purge removes the files of segments that were deleted a while ago.
+func (m *Manager) purge() {
+	now := m.cfg.Now()
+	for _, p := range m.usable() {
+		if err := p.log.PurgeDeleted(now); err != nil {
+			m.complain(p, "the files of deleted segments cannot be removed", err)
+		}
+	}
+}
+
 // expire forgets producers that have been idle for long.
 func (m *Manager) expire() {
 	now := m.cfg.Now()
@@ -230,36 +244,4 @@ func (m *Manager) cleanLog(p *Partition, o commitlog.CleanOptions) bool {
 	}
 	m.cfg.Log.Debug("log cleaned", "topic", p.Topic, "partition", p.Number, "read", stats.BytesRead, "written", stats.BytesWritten, "offset", stats.Cleaned)
 	return stats.BytesRead > 0
-}
-
-// remove deletes the files of deleted topics.
-func (m *Manager) remove() {
-	for {
-		select {
-		case <-m.stop:
-			return
-		case r := <-m.removals:
-			if err := m.removeTopic(r); err != nil {
-				m.cfg.Log.Error("the files of a deleted topic cannot be removed; the next start tries again", "error", err)
-				continue
-			}
-			m.cfg.Purged(r.id)
-		}
-	}
-}
-
-func (m *Manager) removeTopic(r removal) error {
-	var errs []error
-	for _, p := range r.logs {
-		if p.log != nil {
-			errs = append(errs, p.log.Remove())
-		}
-	}
-	for n := range r.dirs {
-		dir := m.cfg.FS.PathJoin(m.cfg.Dir, dirName(r.id, n))
-		if _, err := m.cfg.FS.Stat(dir); err == nil {
-			errs = append(errs, m.cfg.FS.RemoveAll(dir))
-		}
-	}
-	return errors.Join(errs...)
 }

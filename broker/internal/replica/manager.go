@@ -71,8 +71,9 @@ const maxRemovals = 1024
 // removal is the rest of a deleted topic.
 type removal struct {
 	id   controller.TopicID
-	logs []*Partition
-	dirs int32 // without logs: remove the directories of this many partitions
+	logs []*Partition // to be closed; none after a start
+	dirs int32        // how many partitions it had
+	due  time.Time    // when its files may go
 }
 
 // Open reads the checkpoint. Partitions come with the first Update.
@@ -244,10 +245,12 @@ func (m *Manager) apply(t *controller.Topic, list []*Partition) {
 
 // dismiss takes the partitions of a deleted topic out of use and has their files removed.
 func (m *Manager) dismiss(id controller.TopicID, list []*Partition) {
+	delay := time.Duration(0)
 	for _, p := range list {
 		p.close()
+		delay = p.Config().FileDeleteDelay
 	}
-	m.enqueue(removal{id: id, logs: list, dirs: int32(len(list))})
+	m.enqueue(removal{id: id, logs: list, dirs: int32(len(list)), due: time.Now().Add(delay)})
 }
 
 // enqueue is called with mu held. When the queue is full the files stay until the next start, which finds the topic still unpurged.
@@ -270,6 +273,7 @@ func (m *Manager) Close() error {
 	m.mu.Unlock()
 	close(m.stop)
 	m.background.Wait()
+	m.discardQueued()
 	list := m.All()
 	errs := make([]error, len(list))
 	var next atomic.Int64
@@ -305,6 +309,7 @@ func (m *Manager) Abandon() {
 	}
 	close(m.stop)
 	m.background.Wait()
+	m.discardQueued()
 	for _, p := range m.All() {
 		p.close()
 	}
