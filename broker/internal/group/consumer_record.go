@@ -73,15 +73,15 @@ func (e *encoder) consumerMember(groupID, id string, s *subscription) entry.Reco
 		b = appendFlexString(b, s.pattern)
 		b = appendInt32(b, millis(s.rebalance))
 		b = appendFlexNullable(b, s.assignor)
-		if s.classic == nil {
-			return append(b, 0)
-		}
 		return appendTag(b, 0, appendClassicSide(nil, s.classic))
 	})}
 }
 
-// appendClassicSide appends a structure that may be null: a byte says that it is there.
+// appendClassicSide appends a structure that may be null: a byte says whether it is there. Kafka writes the tag in any case.
 func appendClassicSide(b []byte, c *classicSide) []byte {
+	if c == nil {
+		return append(b, 0)
+	}
 	b = append(b, 1)
 	b = appendInt32(b, millis(c.session))
 	b = appendUvarint(b, len(c.protocols)+1)
