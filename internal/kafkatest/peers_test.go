@@ -11,7 +11,11 @@ import (
 	"github.com/millrace-io/millrace/internal/proctest"
 )
 
-func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
+func TestMain(m *testing.M) {
+	code := proctest.Main(m)
+	tools.close()
+	os.Exit(code)
+}
 
 // needs skips a test unless peers are asked for, and then fails it when one is missing.
 func needs(t *testing.T, programs ...string) {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,24 +14,28 @@ import (
 // tool runs one of Kafka's programs against a server and returns what it wrote to standard output.
 func tool(t *testing.T, address, class string, args ...string) string {
 	t.Helper()
-	return script(t, toolArgs(address, class, args)...)
+	code, stdout, stderr := tools.run(t, toolArgs(address, class, args)...)
+	if code != 0 {
+		t.Fatalf("%s %v: exit code %d\n%s%s", class, args, code, stdout, stderr)
+	}
+	return stdout
 }
 
 // refused runs one of Kafka's programs, which must say no, and returns all that it wrote.
 func refused(t *testing.T, address, class string, args ...string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "./kafka", toolArgs(address, class, args)...).CombinedOutput()
-	if err == nil {
-		t.Errorf("%s %v was not refused:\n%s", class, args, out)
+	code, stdout, stderr := tools.run(t, toolArgs(address, class, args)...)
+	if code == 0 {
+		t.Errorf("%s %v was not refused:\n%s%s", class, args, stdout, stderr)
 	}
-	return string(out)
+	return stdout + stderr
 }
 
 func toolArgs(address, class string, args []string) []string {
 	if !strings.HasPrefix(class, "kafka.") {
 		class = "org.apache.kafka.tools." + class
 	}
-	return append([]string{"run", class, "--bootstrap-server", address}, args...)
+	return append([]string{class, "--bootstrap-server", address}, args...)
 }
 
 const (
@@ -183,8 +186,8 @@ func TestServerDescribesItself(t *testing.T) {
 	if lines := strings.Count(out, "Leader"); lines != 1 {
 		t.Errorf("%d leaders:\n%s", lines, out)
 	}
-	id := strings.TrimSpace(script(t, "run", "org.apache.kafka.tools.ClusterTool", "cluster-id", "--bootstrap-server", address))
-	if !strings.HasPrefix(id, "Cluster ID: ") || len(id) != len("Cluster ID: ")+22 {
+	_, stdout, _ := tools.run(t, "org.apache.kafka.tools.ClusterTool", "cluster-id", "--bootstrap-server", address)
+	if id := strings.TrimSpace(stdout); !strings.HasPrefix(id, "Cluster ID: ") || len(id) != len("Cluster ID: ")+22 {
 		t.Errorf("the cluster's id is %q", id)
 	}
 }
