@@ -101,10 +101,19 @@ func configOf(opts []SourceOption) (c sourceConfig) {
 	return c
 }
 
+// GlobalSource is internal: it reads what options mean for a global table, which is always read from its beginning.
+func GlobalSource[K, V any](b *Builder, op topology.Op, topic Topic[K, V], opts ...SourceOption) (ref topology.TopicRef, s topology.Serdes[K, V], timestamps func(*topology.Wiring) topology.TimestampFunc) {
+	c := configOf(opts)
+	if c.reset != topology.ResetDefault && c.reset != topology.ResetEarliest {
+		b.Graph().Fault(op, "a global table holds its whole topic: an option about where to begin contradicts it")
+	}
+	return topology.TopicRef{Name: topic.name}, topic.serdes, timestampsOf(b, op, topic, c)
+}
+
 // AddSource is internal: it adds the node that reads topics for a stream or a table.
 func AddSource[K, V any](b *Builder, op topology.Op, topics []Topic[K, V], table bool, opts ...SourceOption) *topology.Node {
 	c, g := configOf(opts), b.Graph()
-	spec := topology.SourceSpec{Reset: c.reset, Table: table, Timestamps: timestamps(c.invalid)}
+	spec := topology.SourceSpec{Reset: c.reset, Table: table, Timestamps: timestampsOf(b, op, topics[0], c)}
 	for _, t := range topics {
 		spec.Topics = append(spec.Topics, topology.TopicRef{Name: t.name})
 	}
@@ -119,6 +128,17 @@ func AddSource[K, V any](b *Builder, op topology.Op, topics []Topic[K, V], table
 	}
 	spec.Timestamps = c.limit(spec.Timestamps)
 	return topology.AddTopicSource(g, op, g.NextName("KSTREAM-SOURCE-"), spec, topics[0].serdes)
+}
+
+// timestampsOf returns the extractor of a topic that is read with the options; nil is the topology's default.
+func timestampsOf[K, V any](b *Builder, op topology.Op, topic Topic[K, V], c sourceConfig) func(*topology.Wiring) topology.TimestampFunc {
+	if topic.eventTime == nil {
+		return timestamps(c.invalid)
+	}
+	if c.invalid != failOnInvalid {
+		b.Graph().Fault(op, "topic %q has an event time of its own: an option about timestamps contradicts it", topic.name)
+	}
+	return topology.EventTime(topic.serdes, topic.eventTime)
 }
 
 // timestamps returns the extractor of an option; nil is the topology's default, which fails on invalid times.

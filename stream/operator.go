@@ -125,9 +125,15 @@ func (o *Operator) storeOf(spec statestore.Spec, write bool) statestore.Store {
 	return o.w.StoreFor(o.n, spec, write)
 }
 
+// globalOf makes every kind of processor a reader of global tables.
+func (o *Operator) globalOf(spec statestore.Spec) []statestore.Partition {
+	return o.w.Global(o.n, spec)
+}
+
 // StoreUser is a processor that was given stores.
 type StoreUser interface {
 	storeOf(spec statestore.Spec, write bool) statestore.Store
+	globalOf(spec statestore.Spec) []statestore.Partition
 }
 
 // Store returns the task's part of a store, by its handle. To be called by a processor's setup; a store that the processor was not given, or that belongs to an
@@ -145,4 +151,12 @@ func ReadStore[S any](p StoreUser, handle interface {
 	Reader(statestore.Store) S
 }) S {
 	return handle.Reader(p.storeOf(handle, false))
+}
+
+// ReadGlobal returns a view of a global table, by the handle of its store. To be called by a processor's setup; the table need not be named among the processor's stores.
+func ReadGlobal[View any](p StoreUser, handle interface {
+	statestore.Spec
+	View(partitions []statestore.Partition) View
+}) View {
+	return handle.View(p.globalOf(handle))
 }

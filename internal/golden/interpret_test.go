@@ -47,6 +47,7 @@ type streamer interface {
 	toBy(in *interpreter, op *caseOp)
 	split(in *interpreter, op *caseOp) any
 	join(t tabler, op *caseOp, left bool) streamer
+	joinGlobal(in *interpreter, op *caseOp) streamer
 	joinStream(in *interpreter, right streamer, op *caseOp) streamer
 }
 
@@ -134,6 +135,8 @@ func (in *interpreter) op(op *caseOp) any {
 		}
 		in.stream(op.Of).to(in, op.Topic)
 		return nil
+	case "globalTable":
+		return in.global(op)
 	case "split":
 		return in.stream(op.Of).split(in, op)
 	case "foreach":
@@ -202,6 +205,8 @@ func (in *interpreter) streamOp(s streamer, op *caseOp) any {
 		switch {
 		case op.Window != nil:
 			return s.joinStream(in, in.stream(op.With), op)
+		case op.MapKey != "":
+			return s.joinGlobal(in, op)
 		case !ok:
 			skip("%s with what is no table", op.Op)
 		}

@@ -28,6 +28,11 @@ func (t *Topology) String() string {
 		}
 		b.WriteByte('\n')
 	}
+	for i, g := range t.globals {
+		fmt.Fprintf(&b, "  Sub-topology: %d for global store (will not generate tasks)\n", len(t.subs)+i)
+		fmt.Fprintf(&b, "    Source: %s (topics: [%s])\n      --> %s\n", g.source, g.Topic.display(), g.table)
+		fmt.Fprintf(&b, "    Processor: %s (stores: [%s])\n      --> none\n      <-- %s\n", g.table, g.Spec.StoreName(), g.source)
+	}
 	return b.String()
 }
 

@@ -18,6 +18,7 @@ type Graph struct {
 	topics     map[TopicRef]*topicUse // who reads a topic
 	reparts    []*repartition
 	groups     []copartition
+	globals    []*Global
 	faults     []error
 	built      bool // Build has returned a topology: nothing can be added to it
 }
@@ -59,13 +60,15 @@ func (n *Node) Op() Op { return n.op }
 type storeUse struct {
 	spec   statestore.Spec
 	op     Op
+	global *Global   // the global table that it holds, else nil
 	shared bool      // it belongs to the processors that use it, else to the operator at op
 	source *TopicRef // the table's source topic when it is also the changelog
 }
 
 type topicUse struct {
-	node  *Node
-	table bool
+	node   *Node
+	table  bool
+	global bool
 }
 
 // repartition is an internal topic between two nodes of the graph.
@@ -151,6 +154,8 @@ func AddSource[K, V any](g *Graph, op Op, name string, spec SourceSpec, wire fun
 			continue
 		}
 		switch was := g.topics[t]; {
+		case was != nil && was.global:
+			g.Fault(op, "topic %q is already read at %s: a global table's topic cannot be anything else", t.Name, was.node.op.Site)
 		case was == nil:
 			g.topics[t] = &topicUse{node: n, table: spec.Table}
 		case was.table && spec.Table:
@@ -212,6 +217,10 @@ func (g *Graph) UseStore(op Op, n *Node, spec statestore.Spec) {
 		}
 		return
 	}
+	if was.global != nil {
+		g.Fault(op, "store %q holds the global table of %s: read it with stream.ReadGlobal, without naming it here", spec.StoreName(), was.op.Site)
+		return
+	}
 	if was.spec != spec {
 		g.Fault(op, "store %q is already used at %s under another handle", spec.StoreName(), was.op.Site)
 		return
@@ -224,7 +233,7 @@ func (g *Graph) UseStore(op Op, n *Node, spec statestore.Spec) {
 // Connect lets a node read stores that other nodes own: they then live in one sub-topology.
 func (g *Graph) Connect(n *Node, stores ...string) {
 	for _, name := range stores {
-		if u := g.storeByRef[name]; u != nil {
+		if u := g.storeByRef[name]; u != nil && u.global == nil {
 			n.stores = append(n.stores, u)
 		}
 	}

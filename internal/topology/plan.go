@@ -69,6 +69,11 @@ func (p *planner) userTopics(app string, partitions func(string) (int32, bool)) 
 			}
 		}
 	}
+	for _, g := range p.topo.globals {
+		if n, ok := partitions(g.Topic.Resolve(app)); !ok || n <= 0 {
+			p.faults = append(p.faults, buildFault(g.op, "topic %q does not exist: create it first", g.Topic.Name))
+		}
+	}
 	for _, r := range p.topo.reparts {
 		if r.partitions > 0 {
 			p.known[r.ref], p.enforced[r.ref] = r.partitions, true

@@ -14,6 +14,7 @@ type Topology struct {
 	stores      []StoreDecl
 	reparts     []*repartition
 	groups      []copartition
+	globals     []*Global
 	fingerprint string
 }
 
@@ -80,6 +81,9 @@ func (t *Topology) Internal() []InternalTopic { return t.internal }
 // Stores returns all stores in order of declaration.
 func (t *Topology) Stores() []StoreDecl { return t.stores }
 
+// Globals returns the tables of which every instance has a whole copy.
+func (t *Topology) Globals() []*Global { return t.globals }
+
 // Fingerprint is a stable hash of the structure and of all durable names: two instances of one application must agree on it.
 func (t *Topology) Fingerprint() string { return t.fingerprint }
 
@@ -122,7 +126,7 @@ func (u *storeUse) decl() StoreDecl {
 // cut divides the graph: nodes that are connected by edges or share a store are one sub-topology. Ids follow the order in which sources were added,
 // which is topological, since what feeds a repartition topic is added before what reads it.
 func cut(g *Graph) *Topology {
-	t := &Topology{nodes: g.nodes, reparts: g.reparts, groups: g.groups}
+	t := &Topology{nodes: g.nodes, reparts: g.reparts, groups: g.groups, globals: g.globals}
 	for _, u := range g.stores {
 		t.stores = append(t.stores, u.decl())
 	}

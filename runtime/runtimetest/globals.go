@@ -18,6 +18,7 @@ type globalTable struct {
 	feed      *topology.Feed
 	log       *topicLog
 	next      []int // by partition of the topic: the offset that the copy is complete up to
+	ready     bool  // what comes now is new: before, drops have been counted by whoever met them first
 }
 
 // openGlobals opens the copies and reads what their topics have.
@@ -52,6 +53,7 @@ func (g *globalTable) open() (err error) {
 			g.next[i] = int(binary.BigEndian.Uint64(b[i*checkpointBytes:]))
 		}
 	}
+	defer func() { g.ready = true }()
 	return g.catchUp()
 }
 
@@ -88,7 +90,11 @@ func (g *globalTable) catchUp() (err error) {
 func (g *globalTable) Now() int64 { return g.d.now }
 
 // Dropped counts.
-func (g *globalTable) Dropped(node string, reason topology.DropReason) { g.d.countDrop(node, reason) }
+func (g *globalTable) Dropped(node string, reason topology.DropReason) {
+	if g.ready {
+		g.d.countDrop(node, reason)
+	}
+}
 
 func (d *Driver) closeGlobals() error {
 	var errs []error
