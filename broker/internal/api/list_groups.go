@@ -18,8 +18,9 @@ func handleListGroups(ctx context.Context, n *Node, r *Request) (kmsg.Response, 
 		resp.ErrorCode = Code(err)
 		return resp, nil
 	}
+	states, types := filterBy(req.StatesFilter), filterBy(req.TypesFilter)
 	for _, g := range all {
-		if !oneOf(req.StatesFilter, g.State.String()) || !oneOf(req.TypesFilter, g.Kind.String()) {
+		if !states.lets(g.State.String()) || !types.lets(g.Kind.String()) {
 			continue
 		}
 		out := kmsg.NewListGroupsResponseGroup()
@@ -30,7 +31,19 @@ func handleListGroups(ctx context.Context, n *Node, r *Request) (kmsg.Response, 
 	return resp, nil
 }
 
-// oneOf says whether a filter lets a word through; an empty filter lets everything.
-func oneOf(filter []string, word string) bool {
-	return len(filter) == 0 || slices.ContainsFunc(filter, func(f string) bool { return strings.EqualFold(f, word) })
+// wordFilter lets some words through. Groups have few states and types between them: each is looked up once, however many words a client filters by.
+type wordFilter struct {
+	words []string // empty lets everything through
+	known map[string]bool
+}
+
+func filterBy(list []string) wordFilter { return wordFilter{list, map[string]bool{}} }
+
+func (f *wordFilter) lets(word string) bool {
+	yes, ok := f.known[word]
+	if !ok {
+		yes = len(f.words) == 0 || slices.ContainsFunc(f.words, func(w string) bool { return strings.EqualFold(w, word) })
+		f.known[word] = yes
+	}
+	return yes
 }

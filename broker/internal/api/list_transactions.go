@@ -47,8 +47,9 @@ func transactionFilter(req *kmsg.ListTransactionsRequest) (f txn.Filter, unknown
 		}
 	}
 	f.NoState = len(req.StateFilters) > 0 && len(f.States) == 0
+	f.ProducerIDs = make(map[txn.ProducerID]struct{}, len(req.ProducerIDFilters))
 	for _, id := range req.ProducerIDFilters {
-		f.ProducerIDs = append(f.ProducerIDs, txn.ProducerID(id))
+		f.ProducerIDs[txn.ProducerID(id)] = struct{}{}
 	}
 	if req.Version >= 1 && req.DurationFilterMillis >= 0 {
 		f.Longer = longest

@@ -8,11 +8,11 @@ import (
 
 // Filter chooses transactions for ListTransactions; its zero value takes none by duration: use NoDuration.
 type Filter struct {
-	States      []State        // empty and not NoState: all
-	NoState     bool           // names were given and none of them is a state: nothing matches
-	ProducerIDs []ProducerID   // empty: all
-	Longer      time.Duration  // open for longer than this; negative: all
-	IDs         *regexp.Regexp // matches the whole id; nil: all
+	States      []State                 // empty and not NoState: all
+	NoState     bool                    // names were given and none of them is a state: nothing matches
+	ProducerIDs map[ProducerID]struct{} // empty: all
+	Longer      time.Duration           // open for longer than this; negative: all
+	IDs         *regexp.Regexp          // matches the whole id; nil: all
 }
 
 // NoDuration switches Filter.Longer off.
@@ -30,7 +30,7 @@ func (f *Filter) takes(now time.Time, t *Transaction) bool {
 	switch {
 	case len(f.States) > 0 && !slices.Contains(f.States, t.State):
 		return false
-	case len(f.ProducerIDs) > 0 && !slices.Contains(f.ProducerIDs, t.ProducerID):
+	case len(f.ProducerIDs) > 0 && !f.names(t.ProducerID):
 		return false
 	case f.Longer >= 0 && now.Sub(t.startOrEpoch()) <= f.Longer:
 		return false
@@ -38,6 +38,11 @@ func (f *Filter) takes(now time.Time, t *Transaction) bool {
 		return false
 	}
 	return true
+}
+
+func (f *Filter) names(id ProducerID) bool {
+	_, ok := f.ProducerIDs[id]
+	return ok
 }
 
 // startOrEpoch counts "no transaction yet" as very long ago, as Kafka does with its -1.

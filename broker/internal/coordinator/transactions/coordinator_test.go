@@ -413,7 +413,7 @@ func TestListAndDescribe(t *testing.T) {
 			{"all", txn.Filter{Longer: txn.NoDuration}, 2},
 			{"ongoing", txn.Filter{Longer: txn.NoDuration, States: []txn.State{txn.Ongoing}}, 1},
 			{"only names that are none", txn.Filter{Longer: txn.NoDuration, NoState: true}, 0},
-			{"by producer", txn.Filter{Longer: txn.NoDuration, ProducerIDs: []txn.ProducerID{a.ProducerID}}, 1},
+			{"by producer", txn.Filter{Longer: txn.NoDuration, ProducerIDs: map[txn.ProducerID]struct{}{a.ProducerID: {}}}, 1},
 			{"longer than 4 s", txn.Filter{Longer: 4 * time.Second}, 2},
 			{"longer than 6 s, and those that never began", txn.Filter{Longer: 6 * time.Second}, 1},
 		} {
