@@ -1,6 +1,6 @@
 // Command benchmarks measures Millrace, beside code written by hand for the same work, in one run on one machine:
 //
-//	go run ./benchmarks [-run REGEXP] [-brokers HOST:PORT,…] [-short] [-rounds N] [-json FILE]
+//	go run ./benchmarks [-run REGEXP] [-brokers HOST:PORT,…] [-kafka auto|on|off] [-short] [-rounds N] [-json FILE]
 //
 // Workloads:
 //
@@ -8,6 +8,19 @@
 //	consume    the same records, read back from the start
 //	wordcount  lines of 8 words, split, repartitioned, counted: exactly-once beside at-least-once, and the loop that one would write by hand
 //	start      a broker process: exec to its first answer, and its memory when idle
+//
+// and those of the log server in a process of its own, with Apache Kafka beside it in the same run where there are Java and Maven and the run is not
+// -short (-kafka says otherwise):
+//
+//	broker-raw      ready-made batches of 1, 16 and 100 KiB over one connection, 5 in flight, acks=all, one partition
+//	broker-produce  records of 1 KiB and 100 B through franz-go's client, acks=all, 16 and 100 partitions
+//	broker-fetch    the same records, read back from the start
+//	broker-txn      transactions of 10 records, one after another, from 1 producer and from 16; with flush=always beside
+//	broker-latency  1,000 and 10,000 records a second, from the time each was due until a consumer has it
+//	broker-start    exec to the first answer: new, after kill -9 with a gigabyte, after a clean stop with 1,000 partitions
+//	broker-memory   resident memory at rest of each of these
+//
+// Their CPU is the broker's, without the client's. Both systems run as long as the run and have written 2 GiB before anything is measured.
 //
 // Without -brokers the log server runs in this process, on disk, and its CPU is part of the figures; with it any cluster that speaks Kafka's protocol is measured, and
 // the figures hold the CPU of the clients only. Systems take turns within a round, so that whatever else the machine does falls on all of them; the table shows the

@@ -31,6 +31,10 @@ type bench struct {
 	own     bool   // the cluster is a log server in this process
 	report  *report
 	log     io.Writer // what is going on
+
+	dir     string    // of everything that is written
+	peer    string    // whether Apache Kafka is measured beside: "auto", "on" or "off"
+	started []*system // by systems
 }
 
 // group is workloads that share their input.
@@ -44,6 +48,11 @@ var groups = []group{
 	{names: []string{"produce", "consume"}, run: produceConsume},
 	{names: []string{"wordcount"}, run: wordCount},
 	{names: []string{"start"}, run: startBroker, own: true},
+	{names: []string{"broker-raw"}, run: brokerRaw, own: true},
+	{names: []string{"broker-produce", "broker-fetch"}, run: brokerProduceFetch, own: true},
+	{names: []string{"broker-txn"}, run: brokerTxn, own: true},
+	{names: []string{"broker-latency"}, run: brokerLatency, own: true},
+	{names: []string{"broker-start", "broker-memory"}, run: brokerStart, own: true},
 }
 
 func (b *bench) wants(workload string) bool { return b.run.MatchString(workload) }
@@ -80,11 +89,14 @@ func benchmarks(ctx context.Context, args []string, stdout, stderr io.Writer) (e
 	short := f.Bool("short", false, "small inputs and one round: to see that it works, not to quote")
 	rounds := f.Int("rounds", 0, fmt.Sprintf("rounds of each workload (default %d, with -short %d)", defaultRounds, shortRounds))
 	jsonFile := f.String("json", "", "also write everything as JSON to this `FILE`")
+	peer := f.String("kafka", "auto", "measure Apache Kafka beside in the broker workloads: `on`, off, or auto for when there are Java and Maven and the run is not -short")
 	if err := f.Parse(args); err != nil {
 		return cmp.Or(isHelp(err), fmt.Errorf("%w: %w", errUsage, err))
 	}
-	b := &bench{rounds: *rounds, short: *short, log: stderr}
+	b := &bench{rounds: *rounds, short: *short, peer: *peer, log: stderr}
 	switch {
+	case *peer != "auto" && *peer != "on" && *peer != "off":
+		return fmt.Errorf("%w: -kafka %s: want auto, on or off", errUsage, *peer)
 	case f.NArg() > 0:
 		return fmt.Errorf("%w: unexpected argument %q", errUsage, f.Arg(0))
 	case b.rounds < 0 || b.rounds > maxRounds:
@@ -141,7 +153,11 @@ func (b *bench) all(ctx context.Context) error {
 		}
 	}
 	if !any {
-		return fmt.Errorf("%w: -run %s matches no workload that can run here: produce, consume, wordcount, start", errUsage, b.run)
+		var names []string
+		for _, g := range groups {
+			names = append(names, g.names...)
+		}
+		return fmt.Errorf("%w: -run %s matches no workload that can run here: %s", errUsage, b.run, strings.Join(names, ", "))
 	}
 	return nil
 }

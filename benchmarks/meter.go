@@ -15,11 +15,12 @@ type measure struct {
 	Units int64         `json:"units"` // records or words
 	Bytes int64         `json:"bytes"` // of their keys and values; 0 when not counted
 	Wall  time.Duration `json:"wall_ns"`
-	CPU   time.Duration `json:"cpu_ns"` // of this process, user and system
+	CPU   time.Duration `json:"cpu_ns"` // user and system, of this process; in the broker workloads of the broker
 }
 
 func (m measure) rate() float64     { return float64(m.Units) / max(m.Wall.Seconds(), 1e-9) }
 func (m measure) megabyte() float64 { return float64(m.Bytes) / 1e6 / max(m.Wall.Seconds(), 1e-9) }
+func (m measure) perGB() float64    { return m.CPU.Seconds() / (float64(max(m.Bytes, 1)) / 1e9) }
 func (m measure) perUnit() float64  { return float64(m.CPU) / float64(max(m.Units, 1)) }
 
 // stretch measures from start to stop.

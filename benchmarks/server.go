@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/millrace-io/millrace/broker"
@@ -26,7 +26,8 @@ func (b *bench) open(brokers string) (done func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	server := &broker.Server{Config: broker.Config{Dir: dir, Set: map[string]string{"group.initial.rebalance.delay.ms": "0"}}}
+	b.dir = dir
+	server := &broker.Server{Config: broker.Config{Dir: filepath.Join(dir, "own"), Set: map[string]string{"group.initial.rebalance.delay.ms": "0"}}}
 	if err := server.Start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -40,7 +41,7 @@ func (b *bench) open(brokers string) (done func() error, err error) {
 	go func() { served <- server.Serve(ln) }()
 	b.cluster.brokers, b.cluster.dial = []string{address}, network.Dial
 	return func() error {
-		err := server.Close()
+		err := errors.Join(b.stopSystems(), server.Close())
 		if end := <-served; !errors.Is(end, broker.ErrServerClosed) {
 			err = errors.Join(err, end)
 		}
@@ -57,44 +58,19 @@ const (
 
 // startBroker measures a broker process from exec to its ready line, and its memory at rest.
 func startBroker(ctx context.Context, b *bench) error {
-	dir, err := os.MkdirTemp("", "millrace-start-")
+	data, err := os.MkdirTemp(b.dir, "rest-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	program := filepath.Join(dir, "millrace")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/millrace-io/millrace/cmd/millrace").CombinedOutput(); err != nil {
-		return fmt.Errorf("build the broker: %w\n%s", err, out)
-	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "broker", "--data", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0")
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	stdout, err := cmd.StdoutPipe()
+	defer os.RemoveAll(data)
+	p, err := b.launch(ctx, data, "")
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	line := make([]byte, 256)
-	n, err := stdout.Read(line)
-	ready := time.Since(began)
-	if err != nil || !strings.Contains(string(line[:n]), "ready at ") {
-		cancel()
-		return fmt.Errorf("the broker says %q: %w", line[:n], errors.Join(err, cmd.Wait()))
-	}
-	timer := time.NewTimer(idleFor)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	b.report.addFact("broker, exec to ready", "ms", float64(ready.Microseconds())/1000)
-	b.report.addFact("broker, memory at rest", "MiB", residentMiB(cmd.Process.Pid))
-	cancel()
-	if err := cmd.Wait(); err != nil && ctx.Err() == nil {
+	rest(ctx, idleFor)
+	b.report.addFact("broker, exec to ready", "ms", milliseconds(p.ready))
+	b.report.addFact("broker, memory at rest", "MiB", residentMiB(p.cmd.Process.Pid))
+	if err := p.end(syscall.SIGTERM); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("the broker ended badly: %w", err)
 	}
 	return nil
