@@ -22,6 +22,9 @@ type Config struct {
 	Start time.Time
 	// CommitEvery is the wall-clock time between commits; zero commits after each record.
 	CommitEvery time.Duration
+	// Shuffle, if not 0, is the seed by which records arrive: those of one partition in their order, those of several in any, as an application's fetches bring them. Some
+	// stay on the way when Pipe returns, and come with a later call; Commit waits for all. By default records are there as soon as they are visible.
+	Shuffle uint64
 	// WriteBack lets stores forward only the last change of a row per commit.
 	WriteBack bool
 	// CacheBytes bounds what each store caches of unchanged rows. Default 1 MiB.

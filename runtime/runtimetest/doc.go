@@ -15,6 +15,8 @@
 // records of repartition topics among them, are seen at commits only, as by a reader of committed records. [Config.WriteBack] turns the write-back
 // caches on: rows go on once per commit then.
 //
+// [Config.Partitions] gives topics partitions, and [Config.Shuffle] lets those arrive in an order that a seed draws, as they do in production.
+//
 // [Driver.Restart] is a crash: what was not committed is lost, and stores come back from their engine or from their changelog.
 //
 // A Driver belongs to one goroutine.

@@ -24,6 +24,8 @@ type Driver struct {
 	memory  statestore.Engine // for the stores that are always in memory
 	globals []*globalTable
 
+	arrivals *arrivals // nil: records arrive at once
+
 	now        int64 // wall clock, ms
 	lastCommit int64
 	pending    []pendingRecord // sent and not committed, in order
@@ -50,6 +52,7 @@ type Drop struct {
 // New starts the tasks of a topology.
 func New(t *stream.Topology, config Config) (*Driver, error) {
 	d := &Driver{config: config.withDefaults(), topo: t, logs: map[string]*topicLog{}, memory: memstore.New()}
+	d.arrivals = newArrivals(d.config.Shuffle)
 	d.now = d.config.Start.UnixMilli()
 	d.lastCommit = d.now
 	plan, err := t.Plan(d.config.App, func(name string) (int32, bool) {
@@ -130,13 +133,17 @@ func (d *Driver) AdvanceWallClock(by time.Duration) error {
 // Now is the wall clock.
 func (d *Driver) Now() time.Time { return time.UnixMilli(d.now) }
 
-// Commit commits all tasks now and processes what became visible by it, until nothing is left.
+// Commit commits all tasks now and processes what became visible by it, until nothing is left, on the way neither.
 func (d *Driver) Commit() error {
+	if d.arrivals != nil {
+		d.arrivals.all = true
+		defer func() { d.arrivals.all = false }()
+	}
 	for d.failed == nil {
 		if err := d.commitAll(); err != nil {
 			return d.fail(err)
 		}
-		if d.heads.empty() {
+		if d.heads.empty() && len(d.onTheWay()) == 0 {
 			return nil
 		}
 		if err := d.run(); err != nil {
@@ -148,7 +155,13 @@ func (d *Driver) Commit() error {
 
 // run processes records until all queues are empty.
 func (d *Driver) run() error {
-	for d.failed == nil && !d.heads.empty() {
+	for d.failed == nil {
+		if err := d.arrive(); err != nil {
+			return d.fail(err)
+		}
+		if d.heads.empty() {
+			break
+		}
 		q := d.heads.take()
 		if err := q.task.process(q); err != nil {
 			return d.fail(err)

@@ -9,6 +9,7 @@ type queue struct {
 	log           *topicLog
 	partition     int32
 	position      int   // of the next record
+	arrived       int   // the records before it are here, where arrivals are drawn
 	partitionTime int64 // the highest time that was taken, -1 before any
 
 	head     *topology.RawRecord // the next record, when its time is known
@@ -19,7 +20,7 @@ type queue struct {
 // advance finds the next record that has a time. Records without one are dropped by the task.
 func (q *queue) advance() error {
 	records := q.log.partitions[q.partition]
-	for q.head == nil && q.position < len(records) {
+	for q.head == nil && q.position < q.visible() {
 		r := &records[q.position]
 		ts, drop, err := q.task.task.Timestamp(q.source, r, q.partitionTime)
 		switch {

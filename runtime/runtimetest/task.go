@@ -64,6 +64,7 @@ func (d *Driver) newTask(id topology.TaskID, at position) (*task, error) {
 			q := &queue{task: t, source: i, log: l, partition: id.Partition, partitionTime: -1}
 			if at.committed {
 				q.position, q.partitionTime = at.offsets[len(t.queues)], at.times[len(t.queues)]
+				q.arrived = q.position
 			}
 			t.queues = append(t.queues, q)
 			l.readers = append(l.readers, q)
