@@ -10,7 +10,7 @@ import (
 )
 
 // ownServer is a Postgres for one test, with settings of its own.
-func ownServer(t *testing.T, settings map[string]string) *pgserver.Server {
+func ownServer(t testing.TB, settings map[string]string) *pgserver.Server {
 	t.Helper()
 	needPostgres(t)
 	s, err := pgserver.Start(t.Context(), pgserver.Config{Dir: t.TempDir(), Settings: settings})

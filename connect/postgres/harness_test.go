@@ -18,6 +18,7 @@ import (
 	"github.com/millrace-io/millrace/broker"
 	"github.com/millrace-io/millrace/broker/brokertest"
 	"github.com/millrace-io/millrace/internal/pgserver"
+	"github.com/millrace-io/millrace/internal/proctest"
 )
 
 // patience is how long a test waits for what should happen at once.
@@ -33,7 +34,7 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := proctest.Main(m)
 	if shared.server != nil {
 		shared.server.Stop()
 	}
@@ -44,7 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 // needPostgres skips a test where no Postgres is asked for.
-func needPostgres(t *testing.T) {
+func needPostgres(t testing.TB) {
 	t.Helper()
 	if os.Getenv("MILLRACE_POSTGRES") == "" {
 		t.Skip("needs Postgres: set MILLRACE_POSTGRES=1")

@@ -87,6 +87,7 @@ func (s *Source) session(ctx context.Context, resnapshot bool, ready func()) err
 	if err := sn.snapshots(ctx); err != nil {
 		return err
 	}
+	s.cfg.Log.Info("streaming", "lsn", sn.committed)
 	s.gauges.state(Streaming, "")
 	ready()
 	return sn.stream(ctx)

@@ -11,7 +11,7 @@ import (
 )
 
 // Freeze stops the process where it is, and returns when none of its threads can do anything more but end a call into the system. Kill ends a frozen process too.
-func (p *Process) Freeze(t *testing.T) {
+func (p *Process) Freeze(t testing.TB) {
 	t.Helper()
 	p.Signal(syscall.SIGSTOP)
 	tick := time.NewTicker(time.Millisecond)
@@ -30,7 +30,7 @@ func (p *Process) Freeze(t *testing.T) {
 }
 
 // stands reports whether every thread is stopped (T) or waits for the disk (D).
-func (p *Process) stands(t *testing.T) bool {
+func (p *Process) stands(t testing.TB) bool {
 	t.Helper()
 	states, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
 	if err != nil {

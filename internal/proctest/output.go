@@ -33,7 +33,7 @@ func (w *Output) String() string {
 }
 
 // Line waits for a whole line that holds part.
-func (w *Output) Line(t *testing.T, p *Process, part string) string {
+func (w *Output) Line(t testing.TB, p *Process, part string) string {
 	t.Helper()
 	timer := time.NewTimer(Deadline)
 	defer timer.Stop()

@@ -24,7 +24,7 @@ type Process struct {
 }
 
 // Launch starts a program with arguments; it is killed at the end of the test at the latest.
-func Launch(t *testing.T, program string, args ...string) *Process {
+func Launch(t testing.TB, program string, args ...string) *Process {
 	t.Helper()
 	p := &Process{
 		name: program, cmd: exec.Command(filepath.Join(programs(t), program), args...),
@@ -53,6 +53,9 @@ func (p *Process) Signal(s syscall.Signal) {
 	_ = p.cmd.Process.Signal(s)
 }
 
+// Pid is the process's number.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
 // WaitFor returns true when the process ends within d.
 func (p *Process) WaitFor(d time.Duration) bool {
 	timer := time.NewTimer(d)
@@ -66,7 +69,7 @@ func (p *Process) WaitFor(d time.Duration) bool {
 }
 
 // Succeeded fails the test unless the process has ended with exit code 0.
-func (p *Process) Succeeded(t *testing.T) {
+func (p *Process) Succeeded(t testing.TB) {
 	t.Helper()
 	if !p.WaitFor(Deadline) {
 		p.Signal(syscall.SIGQUIT) // the stacks of its goroutines tell what it waits for
@@ -79,7 +82,7 @@ func (p *Process) Succeeded(t *testing.T) {
 }
 
 // Stopped fails the test unless the process, which was killed or asked to stop, has ended for that reason or was done before.
-func (p *Process) Stopped(t *testing.T) {
+func (p *Process) Stopped(t testing.TB) {
 	t.Helper()
 	if !p.WaitFor(Deadline) {
 		p.Signal(syscall.SIGQUIT)

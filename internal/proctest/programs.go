@@ -28,7 +28,7 @@ func Main(m *testing.M) int {
 }
 
 // programs returns the directory of the built programs: millrace and wordcount.
-func programs(t *testing.T) string {
+func programs(t testing.TB) string {
 	t.Helper()
 	built.once.Do(func() { built.dir, built.err = build() })
 	if built.err != nil {
@@ -59,7 +59,7 @@ func build() (string, error) {
 
 // Broker starts a log server on a directory and returns it with its address once it is ready. The address of an earlier one makes it come back where its clients look
 // for it; an empty one takes a free port. More flags may follow.
-func Broker(t *testing.T, dir, address string, flags ...string) (*Process, string) {
+func Broker(t testing.TB, dir, address string, flags ...string) (*Process, string) {
 	t.Helper()
 	if address == "" {
 		address = "127.0.0.1:0"
