@@ -25,7 +25,11 @@ func open(t *testing.T, fs vfs.FS) (*Local, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Open(Config{FS: fs, Dir: "metadata", NodeID: 1, Clean: true, Settings: b, Features: map[string]int16{"f": 2}, Log: slog.New(slog.DiscardHandler)})
+	return Open(config(fs, b))
+}
+
+func config(fs vfs.FS, b *settings.Broker) Config {
+	return Config{FS: fs, Dir: "metadata", NodeID: 1, Clean: true, Settings: b, Features: map[string]int16{"f": 2}, Log: slog.New(slog.DiscardHandler)}
 }
 
 func mustOpen(t *testing.T, fs vfs.FS) *Local {
@@ -147,7 +151,7 @@ func logPath(t *testing.T, fs vfs.FS) string {
 	return ""
 }
 
-func read(t *testing.T, fs vfs.FS, path string) []byte {
+func read(t testing.TB, fs vfs.FS, path string) []byte {
 	t.Helper()
 	f, err := fs.Open(path)
 	if err != nil {
@@ -174,18 +178,27 @@ func clone(t *testing.T, fs vfs.FS, path string, with []byte) vfs.FS {
 	}
 	for _, n := range names {
 		p := fs.PathJoin("metadata", n)
-		b := slices.Clone(with) // race builds of the file system garble what they were given
+		b := with
 		if p != path {
 			b = read(t, fs, p)
 		}
-		f, err := out.Create(p, writeCategory)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.Write(b)
-		f.Close()
+		put(t, out, p, b)
 	}
 	return out
+}
+
+func put(t testing.TB, fs vfs.FS, path string, b []byte) {
+	t.Helper()
+	f, err := fs.Create(path, writeCategory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(slices.Clone(b)); err != nil { // race builds of the file system garble what they were given
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestTheLogStaysSmall(t *testing.T) {

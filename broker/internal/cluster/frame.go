@@ -81,3 +81,23 @@ func readFrame(b []byte) (index uint64, records []controller.Record, rest []byte
 	}
 	return index, records, rest, nil
 }
+
+// frameBehind looks for a whole frame that follows a damaged one at the front of b, whose own length is not to be believed. Only the last frame of a log can be torn:
+// each is flushed before the next one is written. Index is where the damaged frame begins, so that what follows has a higher one.
+func frameBehind(b []byte, index uint64) (at int, ok bool) {
+	for at := 1; at+frameHead+frameMin <= len(b); at++ {
+		n := binary.BigEndian.Uint32(b[at:])
+		if n < frameMin || int64(n) > int64(len(b)-at-frameHead) {
+			continue
+		}
+		body := b[at+frameHead : at+frameHead+int(n)]
+		// The cheap look comes first: a log holds fewer records than bytes.
+		if have := binary.BigEndian.Uint64(body[4:]); have <= index || have-index > uint64(len(b)) {
+			continue
+		}
+		if crc32.Checksum(body[4:], castagnoli) == binary.BigEndian.Uint32(body) {
+			return at, true
+		}
+	}
+	return 0, false
+}

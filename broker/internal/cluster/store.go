@@ -88,6 +88,9 @@ func (s *store) replay(im *controller.Image, n uint64) (*controller.Image, error
 	for pos := 0; len(b) > 0; {
 		index, records, rest, err := readFrame(b)
 		if errors.Is(err, errTorn) {
+			if at, ok := frameBehind(b, im.Index()); ok {
+				return nil, fmt.Errorf("cluster: %s: frame at %d is damaged, and there is a whole one at %d: nothing behind it is given up", path, pos, pos+at)
+			}
 			return im, nil
 		}
 		if err != nil {
