@@ -246,7 +246,7 @@ func TestJavaConsumersOfTheConsumerProtocol(t *testing.T) {
 
 func TestGroupsChangeTheirProtocolWhileRecordsFlow(t *testing.T) {
 	needs(t, "java", "mvn")
-	_, address := proctest.Broker(t, t.TempDir(), "group.initial.rebalance.delay.ms=0")
+	_, address := proctest.Broker(t, t.TempDir(), "", "--set", "group.initial.rebalance.delay.ms=0")
 	tool(t, address, topicCommand, "--create", "--topic", "orders", "--partitions", "4")
 	stop := flow(t, address, "orders", 4)
 	h := newHistory()
