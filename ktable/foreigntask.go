@@ -266,8 +266,8 @@ func (s *foreignResolver[K, V, FK, W, R]) process(r *topology.Record[K, response
 	}
 	if current, err := s.current(row, found, &r.Value); err != nil {
 		return err
-	} else if !current {
-		s.drop(topology.DropLate)
+	} else if !current { // the answer to the later change is on its way
+		s.drop(topology.DropStale)
 		return nil
 	}
 	o, m := &s.out, &r.Value

@@ -68,7 +68,7 @@ func joinStreamLate[K, V, W, R any](op topology.Op, s *stream.Stream[K, V], t *T
 	}
 	name := wait.buffer.StoreName()
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next topology.Sink[K, R]) topology.Sink[K, V] {
-		j := &lateJoin[K, V, W, R]{buffer: w.Store(name).(statestore.GraceBufferStore[K, V]), grace: wait.grace.Milliseconds(), observed: w.Observed(name),
+		j := &lateJoin[K, V, W, R]{buffer: w.Store(name).(statestore.GraceBufferStore[K, V]), grace: wait.grace.Milliseconds(), observed: w.Observed(name), origin: w.Origin(),
 			join: streamJoin[K, V, W, R]{left: left, join: join, lookup: t.rowsAsOf(w), next: next,
 				isNull: serde.NullCheck[R](), ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n)}}
 		j.join.at, j.join.id = w.At(n)
@@ -112,6 +112,7 @@ type lateJoin[K, V, W, R any] struct {
 	grace    int64
 	observed *int64 // the highest time of the stream; kept with the committed offsets
 	from     statestore.RecordContext
+	origin   *topology.Origin
 	out      topology.Record[K, V] // one that has waited
 }
 
@@ -141,8 +142,10 @@ func (j *lateJoin[K, V, W, R]) process(r *topology.Record[K, V]) error {
 			return err
 		}
 		j.out = topology.Record[K, V]{Key: e.Key, Value: e.Value, Timestamp: e.Context.Timestamp, Headers: e.Context.Headers}
+		was := j.origin.Enter(&e.Context)
 		if err := j.join.process(&j.out); err != nil {
 			return err
 		}
+		j.origin.Leave(was)
 	}
 }

@@ -111,7 +111,7 @@ func suppress[K, V any](op topology.Op, t *Table[K, V], s suppression, timeOf fu
 	n := topology.AddProcessor(g, op, g.NextName("KTABLE-SUPPRESS-"), t.parents(), func(w *topology.Wiring, n *topology.Node, next rowSink[K, V]) rowSink[K, V] {
 		name := buffer.StoreName()
 		p := &suppressor[K, V]{suppression: s, name: name, buffer: w.Store(name).(statestore.BufferStore[K, V]), timeOf: timeOf,
-			observed: w.Observed(name), ctx: w.Context(), next: next}
+			observed: w.Observed(name), origin: w.Origin(), ctx: w.Context(), next: next}
 		p.leaving = leavingOf[K, V](w, name)
 		p.leaving.keys = buffer.KeySerde()
 		p.at, p.id = w.At(n)
@@ -182,6 +182,7 @@ type suppressor[K, V any] struct {
 	leaving  *leaving[K, V]
 	observed *int64 // the highest time that came in; kept with the committed offsets
 	from     statestore.RecordContext
+	origin   *topology.Origin
 	out      rows[K, V]
 	next     rowSink[K, V]
 	ctx      context.Context
@@ -247,7 +248,10 @@ func (s *suppressor[K, V]) release(now int64) error {
 		s.out.Headers = append(s.out.Headers, topology.Header(h))
 	}
 	s.leaving.entry, s.leaving.some = &e, true
-	err = s.next(&s.out)
+	was := s.origin.Enter(&e.Context)
+	if err = s.next(&s.out); err == nil {
+		s.origin.Leave(was)
+	}
 	s.leaving.entry, s.leaving.some = nil, false
 	return err
 }

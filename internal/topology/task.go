@@ -53,6 +53,7 @@ const (
 	DropFailed                       // the user's function failed, skipped by the processing handler
 	DropUnwritable                   // it could not be encoded or is too large, skipped by the production handler
 	DropNowhere                      // the user's function named no partition to send it to
+	DropStale                        // it answers to a row that has changed since
 )
 
 func (r DropReason) String() string {
@@ -73,6 +74,8 @@ func (r DropReason) String() string {
 		return "unwritable"
 	case DropNowhere:
 		return "no-partition"
+	case DropStale:
+		return "stale"
 	}
 	return fmt.Sprintf("DropReason(%d)", int8(r))
 }
