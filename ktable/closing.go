@@ -2,6 +2,7 @@ package ktable
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 
 	"github.com/millrace-io/millrace/internal/topology"
@@ -19,6 +20,7 @@ type closing[K, A any] struct {
 	due       []openWindow[K] // scratch: windows of one end
 	emitted   *int64          // the close time of the last emission; kept with the committed offsets
 	inclusive int64           // 1 for windows that take records at their end, so that they are still open when that is the close time
+	keysFirst bool            // windows of one end come by their keys, as from Kafka Streams' session stores in memory
 	interval  int64           // of the wall clock, ms
 	next      int64           // wall clock of the next look
 	now       func() int64
@@ -96,7 +98,7 @@ func (c *closing[K, A]) pop() openWindow[K] {
 	}
 }
 
-// take removes the windows of the first end that is at most last, in the order of their encoded keys, then starts, each once. They are valid until the next call.
+// take removes the windows of the first end that is at most last, in the order of their starts, then of their encoded keys, or the other way round, each once. They are valid until the next call.
 func (c *closing[K, A]) take(last int64) ([]openWindow[K], error) {
 	clear(c.due)
 	c.due = c.due[:0]
@@ -109,10 +111,11 @@ func (c *closing[K, A]) take(last int64) ([]openWindow[K], error) {
 		c.due = append(c.due, w)
 	}
 	slices.SortFunc(c.due, func(a, b openWindow[K]) int {
-		if n := bytes.Compare(a.encoded, b.encoded); n != 0 {
-			return n
+		byStart, byKey := cmp.Compare(a.start, b.start), bytes.Compare(a.encoded, b.encoded)
+		if c.keysFirst {
+			return cmp.Or(byKey, byStart)
 		}
-		return int(min(max(a.start-b.start, -1), 1))
+		return cmp.Or(byStart, byKey)
 	})
 	c.due = slices.CompactFunc(c.due, func(a, b openWindow[K]) bool { return a.start == b.start && bytes.Equal(a.encoded, b.encoded) })
 	return c.due, nil
@@ -186,7 +189,7 @@ func closingWindows[K, A any](w *topology.Wiring, store *statestore.WindowSpec[K
 func closingSessions[K, A any](w *topology.Wiring, store *statestore.SessionSpec[K, A], emit stream.Emission, next rowSink[stream.Windowed[K], A]) *closing[K, A] {
 	s := w.Store(store.StoreName()).(statestore.SessionStore[K, A])
 	c := newClosing(w, store.StoreName(), store.KeySerde(), emit, next)
-	c.inclusive = 1
+	c.inclusive, c.keysFirst = 1, store.IsInMemory()
 	retention := store.Retention().Milliseconds()
 	c.hidden = func(w *openWindow[K], observed int64) bool { return w.end <= observed-retention }
 	c.fetch = func(w *openWindow[K]) (A, int64, bool, error) {

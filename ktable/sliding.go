@@ -47,12 +47,12 @@ func (a *slidingAggregation[K, V, A]) process(r *topology.Record[K, V]) error {
 		a.drop(topology.DropLate)
 		return nil
 	}
+	defer a.forget()
+	if r.Timestamp < a.difference { // it closes no window: the first ends at the difference
+		return a.early(r, closed)
+	}
 	if err := a.emit(r, closed); err != nil {
 		return err
-	}
-	defer a.forget()
-	if r.Timestamp < a.difference {
-		return a.early(r, closed)
 	}
 	return a.slide(r, closed)
 }

@@ -13,8 +13,8 @@ type Emission struct {
 }
 
 // EmitOnClose makes the aggregation give one result for each window, when the window is closed: when the highest time seen lets no record enter it any more. Every
-// window gives its result, however far the time jumps; windows that close together come in the order of their ends, then of their encoded keys. What an application
-// looks up in the table is the result so far. When no more records come, the last windows stay open.
+// window gives its result, however far the time jumps; windows that close together come in the order of their ends, then starts, then encoded keys. What an
+// application looks up in the table is the result so far. When no more records come, the last windows stay open.
 func (g *GroupedWindows[K, V]) EmitOnClose() *GroupedWindows[K, V] {
 	c := *g
 	c.emit.OnClose = true
