@@ -86,6 +86,8 @@ type JoinWindowStore[K, V any] interface {
 	// Put adds a record. stored is false when its time is beyond the retention. A null value, of a type that has one, is no record and changes
 	// nothing; stored is false then.
 	Put(key K, timestamp int64, value V) (stored bool, err error)
+	// Observe moves the store's time without a record, and reports whether one of that time would be stored.
+	Observe(timestamp int64) bool
 	// Fetch walks over the records of a key with times from earliest to latest, both included as in join windows, in the order of their times and, within one time, of
 	// their arrival.
 	Fetch(key K, earliest, latest int64) iter.Seq2[WindowEntry[K, V], error]

@@ -69,6 +69,8 @@ func (s *joinWindowStore[K, V]) Put(key K, timestamp int64, value V) (stored boo
 	return true, nil
 }
 
+func (s *joinWindowStore[K, V]) Observe(timestamp int64) bool { return s.observe(timestamp) }
+
 func (s *joinWindowStore[K, V]) Fetch(key K, earliest, latest int64) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
 		k, err := s.keys.Append(s.key[:0], key)

@@ -86,7 +86,8 @@ func joinStreams[K, L, R, O any](op topology.Op, left *Stream[K, L], right *Stre
 	state.check(g, op)
 	inLeft, inRight := joinInputs(op, left, right, state)
 	leftStore, rightStore := state.leftStore(kind, window), state.rightStore(kind, window)
-	j := &joinPlan[K, L, R, O]{window: window, kind: kind, join: join, observed: leftStore.StoreName(), left: leftStore.StoreName(), right: rightStore.StoreName()}
+	j := &joinPlan[K, L, R, O]{window: window, kind: kind, join: join, observed: leftStore.StoreName(), left: leftStore.StoreName(), right: rightStore.StoreName(),
+		inMemory: leftStore.IsInMemory()}
 	keepLeft := addKeeper(g, op, inLeft.Node, leftStore)
 	keepRight := inRight.Node
 	if state.oneStore && state.isSelf(g, op, kind, inLeft, inRight) {
@@ -147,10 +148,22 @@ func joinInputs[K, L, R any](op topology.Op, left *Stream[K, L], right *Stream[K
 func addKeeper[K, V any](g *topology.Graph, op topology.Op, in *topology.Node, store *statestore.JoinWindowSpec[K, V]) *topology.Node {
 	return topology.AddProcessor(g, op, g.NextName("KSTREAM-WINDOWED-"), []*topology.Node{in}, func(w *topology.Wiring, n *topology.Node, next topology.Sink[K, V]) topology.Sink[K, V] {
 		s := w.Store(store.StoreName()).(statestore.JoinWindowStore[K, V])
-		retention, drop := store.Retention().Milliseconds(), w.Drop(n)
+		retention, drop, nulls := store.Retention().Milliseconds(), w.Drop(n), nullTime(w, store)
 		return func(r *topology.Record[K, V]) error {
-			if err := next(r); err != nil || r.KeyNull || r.ValueNull {
+			if err := next(r); err != nil || r.KeyNull {
 				return err
+			}
+			if nulls != nil {
+				if r.ValueNull {
+					*nulls = max(*nulls, r.Timestamp)
+				}
+				s.Observe(*nulls)
+			}
+			if r.ValueNull { // nothing to keep
+				if nulls != nil && !s.Observe(r.Timestamp) {
+					drop(topology.DropLate)
+				}
+				return nil
 			}
 			stored, err := s.Put(r.Key, r.Timestamp, r.Value)
 			if err == nil && !stored && (store.IsInMemory() || beyondSegments(r.Timestamp, s.ObservedTime(), retention)) {
@@ -159,6 +172,18 @@ func addKeeper[K, V any](g *topology.Graph, op topology.Op, in *topology.Node, s
 			return err
 		}
 	})
+}
+
+// nullSuffix makes the name of the null time of a store: no store has it in its name.
+const nullSuffix = "/null"
+
+// nullTime is the highest time of a record without a value, which is no record of a join, but moves the time of Kafka Streams' stores in memory. It is kept with the
+// committed offsets, since no changelog tells of it; nil for a store that goes by its records.
+func nullTime[K, V any](w *topology.Wiring, store *statestore.JoinWindowSpec[K, V]) *int64 {
+	if !store.IsInMemory() {
+		return nil
+	}
+	return w.Observed(store.StoreName() + nullSuffix)
 }
 
 // minSegment is the least length of a segment of Kafka Streams' stores, in milliseconds.
@@ -179,6 +204,7 @@ type joinPlan[K, L, R, O any] struct {
 	observed    string // names the join's own time
 	left, right string // the stores of both sides
 	once        bool   // they are one
+	inMemory    bool   // both of them
 	unmatched   string // the store of records that are alone so far, empty for inner joins
 }
 

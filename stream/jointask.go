@@ -16,6 +16,7 @@ type joinSide[K, A, B, O any] struct {
 	join          joinFunc[K, A, B, O]
 	observed      *int64 // the highest time of both sides; kept with the committed offsets
 	drop          func(topology.DropReason)
+	otherNulls    *int64 // of other, see nullTime
 
 	// Without records that wait these are nil.
 	closed    func(now int64, headers []topology.Header) error
@@ -27,6 +28,9 @@ type joinSide[K, A, B, O any] struct {
 func newJoinSide[K, A, B, L, R, O any](w *topology.Wiring, n *topology.Node, next topology.Sink[K, O], other string,
 	j *joinPlan[K, L, R, O], alone *aloneRecords[K, L, R, O]) *joinSide[K, A, B, O] {
 	s := &joinSide[K, A, B, O]{other: w.Store(other).(statestore.JoinWindowStore[K, B]), observed: w.Observed(j.observed), drop: w.Drop(n)}
+	if j.inMemory {
+		s.otherNulls = w.Observed(other + nullSuffix)
+	}
 	if alone == nil {
 		s.results = newResults(w, n, next)
 		return s
@@ -51,6 +55,9 @@ func (s *joinSide[K, A, B, O]) process(r *topology.Record[K, A]) error {
 		if err := s.closed(r.Timestamp, r.Headers); err != nil {
 			return err
 		}
+	}
+	if s.otherNulls != nil {
+		s.other.Observe(*s.otherNulls)
 	}
 	latest := max(0, addTime(r.Timestamp, s.after))
 	matched, err := s.match(r, max(0, addTime(r.Timestamp, -s.before)), latest)
