@@ -108,14 +108,6 @@ var differences = map[string]difference{
 		},
 		stores: map[string]string{"C": `[{"key":"a@60/70","value":"1","ts":65}]`},
 	},
-	"window-session-grace": {
-		why: "the library writes a session that its store hides already to the changelog; ours neither keeps nor writes it",
-	},
-	"window-session-in-memory": {
-		why: "as in window-session-grace",
-	},
-	"cogroup-session":  {why: "as in window-session-grace, for an input whose time is behind that of another"},
-	"cogroup-tumbling": {why: "as in cogroup-session"},
 	"suppress-old-value": {
 		why: "the library forwards the last old value from the buffer, which nobody below has seen; ours the one that they saw",
 		out: map[int]string{

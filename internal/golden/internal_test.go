@@ -1,6 +1,7 @@
 package golden_test
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -34,6 +35,10 @@ func (in *interpreter) internal(t *testing.T, m machine) {
 		if in.versioned(topic) {
 			have = firsts(have)
 		}
+		if history := in.history(topic); history > 0 {
+			want = notTooOld(want, history)
+		}
+		want = in.kept(topic, want)
 		switch {
 		case !in.made[topic]: // named by the library's counter, or merged by its optimiser
 		case !driver && (in.suppressed(topic) || strings.HasSuffix(topic, graceChangelog)):
@@ -99,6 +104,77 @@ func missing(have, want []string) string {
 	return ""
 }
 
+// history is how far back the versioned store of a changelog reaches, 0 when it is none.
+func (in *interpreter) history(topic string) (history float64) {
+	for i := range in.c.Topology {
+		if op := &in.c.Topology[i]; op.Versioned != nil && op.Store+"-changelog" == topic {
+			history = float64(op.history().Milliseconds())
+		}
+	}
+	return history
+}
+
+// notTooOld leaves out what is older than the history. The library writes such a record to the changelog, although its store does not take it; ours does not,
+// since a compacted changelog would keep it in place of the latest version.
+func notTooOld(all []string, history float64) (out []string) {
+	observed := -1.0
+	for _, r := range all {
+		var at float64
+		if _, err := fmt.Sscanf(r[strings.LastIndex(r, "@")+1:], "%g", &at); err != nil {
+			panic(err)
+		}
+		if observed = max(observed, at); at >= observed-history {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// kept leaves out what a store of windows or sessions hides as expired when it is written. The library writes it to the changelog all the same.
+func (in *interpreter) kept(topic string, all []string) (out []string) {
+	retention, timeAt := in.retention(topic)
+	if retention == 0 {
+		return all
+	}
+	observed := int64(-1)
+	for _, r := range all {
+		key, _, _ := strings.Cut(r, "=")
+		b, err := hex.DecodeString(key)
+		if err != nil {
+			panic(err)
+		}
+		at := int64(binary.BigEndian.Uint64(b[len(b)-timeAt:]))
+		if observed = max(observed, at); at > observed-retention {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// retention is how long the store of a changelog keeps windows or sessions, and where the time is in its keys, counted from their end.
+func (in *interpreter) retention(topic string) (retention int64, timeAt int) {
+	for i := range in.c.Topology {
+		op := &in.c.Topology[i]
+		by := slices.IndexFunc(in.c.Topology, func(w caseOp) bool { return w.Op == "windowedBy" && w.ID == op.Of })
+		if by < 0 || op.Store+"-changelog" != topic {
+			continue
+		}
+		w := in.c.Topology[by].Window
+		switch w.Type {
+		case "tumbling", "hopping":
+			retention, timeAt = w.Size+w.Grace, 12
+		case "sliding":
+			retention, timeAt = 2*w.Diff+w.Grace, 12
+		case "session":
+			retention, timeAt = w.Gap+w.Grace, 16
+		}
+		if op.Retention != nil {
+			retention = *op.Retention
+		}
+	}
+	return retention, timeAt
+}
+
 // firsts leaves out what has been there before. Ours says the latest version of a key again after one of its past, so that a compacted changelog keeps the latest.
 func firsts(all []string) (out []string) {
 	for _, r := range all {
@@ -112,15 +188,22 @@ func firsts(all []string) (out []string) {
 // joinChangelog ends the names of the changelogs of stream-stream joins.
 const joinChangelog = "-join-store-changelog"
 
-// beside returns the first record in the changelog of one side of a join that the library has not written in this order. The library also writes null values and
-// records that it hides at once as too old; both use up sequence numbers, the last four bytes of a key, which are left out therefore.
+// beside returns a record in the changelog of one side of a join that the library has not written, or not in this order among those of its key and time. Ours
+// are sorted within a commit. The library also writes null values and records that it hides at once as too old; both use up sequence numbers, the last four bytes of
+// a key, which are left out therefore.
 func beside(have, want []string) string {
+	byKey := map[string][]string{}
+	for _, w := range want {
+		key, value := withoutSequence(w)
+		byKey[key] = append(byKey[key], value)
+	}
 	for _, h := range have {
-		i := slices.IndexFunc(want, func(w string) bool { return withoutSequence(w) == withoutSequence(h) })
+		key, value := withoutSequence(h)
+		i := slices.Index(byKey[key], value)
 		if i < 0 {
 			return h
 		}
-		want = want[i+1:]
+		byKey[key] = byKey[key][i+1:]
 	}
 	return ""
 }
@@ -131,15 +214,16 @@ const graceChangelog = "-Buffer-changelog"
 
 func untimed(all []string) (out []string) {
 	for _, r := range all {
-		bare, _, _ := strings.Cut(withoutSequence(r), "@")
-		out = append(out, bare)
+		key, value := withoutSequence(r)
+		value, _, _ = strings.Cut(value, "@")
+		out = append(out, key+"="+value)
 	}
 	return out
 }
 
-func withoutSequence(shown string) string {
-	key, value, _ := strings.Cut(shown, "=")
-	return key[:len(key)-8] + "=" + value
+func withoutSequence(shown string) (key, value string) {
+	key, value, _ = strings.Cut(shown, "=")
+	return key[:len(key)-8], value
 }
 
 func hexOrNil(b []byte) any {

@@ -88,13 +88,14 @@ func session[V any](in *interpreter, op *caseOp, keys serde.Serde[text], values 
 			if err != nil {
 				return nil, err
 			}
+			var all []listed
 			for e, err := range sessions.All() {
 				if err != nil {
 					return nil, err
 				}
-				out = append(out, entry(e))
+				all = append(all, listed{entry(e), e.End, e.Start})
 			}
-			return out, nil
+			return in.inLibraryOrder(op, all), nil
 		},
 		query: func(m machine, s *caseStep) (out []storeEntry, err error) {
 			sessions, err := view(m, spec)

@@ -320,14 +320,15 @@ func window[V any](in *interpreter, op *caseOp, w *wi, values serde.Serde[V]) *s
 			if err != nil {
 				return nil, err
 			}
+			var all []listed
 			for e, err := range windows.All() {
 				if err != nil {
 					return nil, err
 				}
 				key := keyText(stream.Windowed[text]{Key: keyText(e.Key), Start: e.Start, End: w.end(e.Start)})
-				out = append(out, storeEntry{Key: key.ptr(), Value: valueText(e.Value).ptr(), TS: &e.Timestamp})
+				all = append(all, listed{storeEntry{Key: key.ptr(), Value: valueText(e.Value).ptr(), TS: &e.Timestamp}, e.Start, e.Start})
 			}
-			return out, nil
+			return in.inLibraryOrder(op, all), nil
 		},
 		query: func(m machine, s *caseStep) (out []storeEntry, err error) {
 			windows, err := view(m, spec)
