@@ -136,8 +136,14 @@ func moment(rng *rand.Rand, within time.Duration, server *proctest.Process) {
 // sane fails the test when a server wrote of an error: being killed is none.
 func sane(t *testing.T, server *proctest.Process) {
 	t.Helper()
-	for line := range strings.Lines(server.Stderr.String()) {
-		if strings.Contains(line, "level=ERROR") || strings.Contains(line, "panic") {
+	lacks(t, server, "level=ERROR", "panic")
+}
+
+// lacks fails the test when a server wrote one of the texts.
+func lacks(t *testing.T, server *proctest.Process, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if strings.Contains(server.Stderr.String(), text) {
 			t.Fatalf("the server wrote: %s", fmt.Sprint(server.Stderr))
 		}
 	}
