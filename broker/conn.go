@@ -32,6 +32,7 @@ type conn struct {
 	read   *bufio.Reader
 	api    api.Conn
 	ip     string
+	in     incoming // the request in process; owned by the serving goroutine
 
 	mu   sync.Mutex
 	busy bool // a request is in process; guarded by mu
@@ -115,9 +116,9 @@ func (c *conn) finish() {
 
 // one reads, handles and answers one request.
 func (c *conn) one(ctx context.Context) error {
-	var in incoming
-	defer c.release(&in)
-	if err := c.readFrame(ctx, &in); err != nil {
+	in := &c.in
+	defer c.release(in)
+	if err := c.readFrame(ctx, in); err != nil {
 		return err
 	}
 	arrived := time.Now()
@@ -125,6 +126,12 @@ func (c *conn) one(ctx context.Context) error {
 	in.taken += more
 	if err != nil || answer != nil {
 		return errors.Join(err, c.write(req, answer))
+	}
+	if in.taken > 0 {
+		req.Forget = func() {
+			c.release(in)
+			req.Body = nil
+		}
 	}
 	resp, err := c.handle(ctx, req)
 	if err != nil {
@@ -209,7 +216,7 @@ func (s *Server) grow(in *incoming, n int) {
 	}
 }
 
-// release gives back what a frame held.
+// release gives back what a frame held. It may be called again.
 func (c *conn) release(in *incoming) {
 	if in.small != nil {
 		framePool.Put(in.small)
@@ -218,6 +225,7 @@ func (c *conn) release(in *incoming) {
 		c.server.frames.give(in.large)
 	}
 	c.server.requests.Give(in.taken)
+	*in = incoming{}
 }
 
 // takeMemory waits for n bytes of the memory that all requests share.

@@ -17,6 +17,10 @@ type Request struct {
 	Received      time.Time
 	Size          int // bytes of the frame
 
+	// Forget gives the memory of the request's bytes back before the handler returns: for handlers that wait for long. Neither Body nor any of its bytes
+	// are touched after it. Nil when there is little to give.
+	Forget func()
+
 	// Waited is the time that the handler spent on waiting for others. The handler sets it.
 	Waited time.Duration
 }

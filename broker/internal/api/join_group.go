@@ -27,6 +27,7 @@ func handleJoinGroup(ctx context.Context, n *Node, r *Request) (kmsg.Response, e
 		RebalanceTimeout: max(millis(req.RebalanceTimeoutMillis), 0),
 		RequireKnownID:   req.Version >= 4,
 		CanSkip:          req.Version >= 9,
+		Taken:            r.Forget,
 	}
 	for i, p := range req.Protocols {
 		join.Protocols[i] = group.Protocol{Name: p.Name, Metadata: p.Metadata}
@@ -34,11 +35,12 @@ func handleJoinGroup(ctx context.Context, n *Node, r *Request) (kmsg.Response, e
 	over := waiting(r, &n.Meter.RebalancesWaiting)
 	answer := n.Groups.Join(ctx, &join)
 	over()
-	return joinResponse(req, answer), nil
+	return joinResponse(r, answer), nil
 }
 
-func joinResponse(req *kmsg.JoinGroupRequest, j *group.JoinResponse) *kmsg.JoinGroupResponse {
-	resp := req.ResponseKind().(*kmsg.JoinGroupResponse)
+func joinResponse(r *Request, j *group.JoinResponse) *kmsg.JoinGroupResponse {
+	resp := kmsg.NewPtrJoinGroupResponse()
+	resp.Version = r.Version
 	resp.ErrorCode = Code(j.Err)
 	resp.Generation = j.Generation
 	resp.LeaderID = j.Leader

@@ -25,6 +25,7 @@ func handleSyncGroup(ctx context.Context, n *Node, r *Request) (kmsg.Response, e
 		ProtocolType: req.ProtocolType,
 		Protocol:     req.Protocol,
 		Assignments:  make([]group.Assignment, len(req.GroupAssignment)),
+		Taken:        r.Forget,
 	}
 	for i, a := range req.GroupAssignment {
 		sync.Assignments[i] = group.Assignment{MemberID: a.MemberID, Data: a.MemberAssignment}

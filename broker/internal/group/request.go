@@ -46,6 +46,9 @@ type JoinRequest struct {
 
 	RequireKnownID bool // v4 on: a first join only gets an id to come back with (KIP-394)
 	CanSkip        bool // v9 on: a returning static leader is told to skip the assignment (KIP-814)
+
+	// Taken is called by whoever waits for the answer, once the machine keeps all that it needs: the request's bytes may go. Nil: nobody minds them.
+	Taken func()
 }
 
 // JoinResponse is the answer to a JoinRequest. Its slices are shared and must not be changed.
@@ -76,6 +79,8 @@ type SyncRequest struct {
 	ProtocolType *string // v5 on
 	Protocol     *string // v5 on
 	Assignments  []Assignment
+
+	Taken func() // as JoinRequest.Taken
 }
 
 // Assignment is what the leader gives to a member.

@@ -131,8 +131,8 @@ func (c *Coordinator) unloaded(s *shard, why error) {
 	}
 }
 
-// await runs a step whose answer comes with a token, now or later, and returns the answer.
-func (c *Coordinator) await(ctx context.Context, groupID string, step func(*group.Machine, time.Time, group.Token) group.Result) (group.Answer, error) {
+// await runs a step whose answer comes with a token, now or later, and returns the answer. In between it calls taken, unless that is nil.
+func (c *Coordinator) await(ctx context.Context, groupID string, taken func(), step func(*group.Machine, time.Time, group.Token) group.Result) (group.Answer, error) {
 	s, err := c.shardOf(groupID)
 	if err != nil {
 		return group.Answer{}, err
@@ -146,6 +146,9 @@ func (c *Coordinator) await(ctx context.Context, groupID string, step func(*grou
 
 	err = s.Do(ctx, func(m *group.Machine, now time.Time, w *coordinator.Writer) { c.take(step(m, now, tok), w) })
 	if err == nil {
+		if taken != nil {
+			taken()
+		}
 		select {
 		case a := <-answer:
 			return a, nil

@@ -15,7 +15,7 @@ func (c *Coordinator) Join(ctx context.Context, r *group.JoinRequest) *group.Joi
 	if r.Group == "" {
 		return &group.JoinResponse{Err: kerr.InvalidGroupID, Generation: -1, MemberID: r.MemberID}
 	}
-	a, err := c.await(ctx, r.Group, func(m *group.Machine, now time.Time, tok group.Token) group.Result {
+	a, err := c.await(ctx, r.Group, r.Taken, func(m *group.Machine, now time.Time, tok group.Token) group.Result {
 		return m.Join(now, tok, r)
 	})
 	if err != nil {
@@ -29,7 +29,7 @@ func (c *Coordinator) Sync(ctx context.Context, r *group.SyncRequest) *group.Syn
 	if r.Group == "" {
 		return &group.SyncResponse{Err: kerr.InvalidGroupID}
 	}
-	a, err := c.await(ctx, r.Group, func(m *group.Machine, now time.Time, tok group.Token) group.Result {
+	a, err := c.await(ctx, r.Group, r.Taken, func(m *group.Machine, now time.Time, tok group.Token) group.Result {
 		return m.Sync(now, tok, r)
 	})
 	if err != nil {
