@@ -13,19 +13,24 @@ step() {
   echo "--- ok   $name ($((SECONDS - begin)) s)"
 }
 
-# install_peers brings what the checks need besides Go: Java and Maven for Apache Kafka, kcat, and a C compiler for the race detector.
+# install_peers brings what the checks need besides Go: Java and Maven for Apache Kafka, kcat, Postgres' programs, and a C compiler for the race detector.
 install_peers() {
   local missing=()
   command -v kcat > /dev/null || missing+=(kcat)
   command -v java > /dev/null || missing+=(openjdk-17-jdk-headless)
   command -v mvn > /dev/null || missing+=(maven)
+  compgen -G '/usr/lib/postgresql/*/bin/postgres' > /dev/null || command -v initdb > /dev/null || missing+=(postgresql)
   command -v gcc > /dev/null || missing+=(gcc libc6-dev)
   ((${#missing[@]})) || return 0
   echo "installing ${missing[*]}"
   local sudo=
   ((EUID == 0)) || sudo=sudo
   $sudo apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+  if [[ ${missing[*]} == *postgresql* ]]; then # the programs only: the tests start servers of their own
+    $sudo mkdir -p /etc/postgresql-common
+    echo 'create_main_cluster = false' | $sudo tee /etc/postgresql-common/createcluster.conf > /dev/null
+  fi
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -o Dpkg::Options::=--force-confold -y -qq --no-install-recommends "${missing[@]}" > /dev/null
 }
 
 formatted() {
