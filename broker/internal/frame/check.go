@@ -63,6 +63,10 @@ var (
 	errPresence = errors.New("the byte before a struct that may be null is neither 1 nor -1")
 )
 
+// maxText is the longest string, also where its length is a uvarint (as Kafka has it): names become keys of records, whose strings have
+// a length of two bytes.
+const maxText = 1<<15 - 1
+
 // walker goes through a request. It belongs to one call of check.
 type walker struct {
 	rest   []byte
@@ -106,8 +110,11 @@ func (w *walker) skip(n int) error {
 
 func (w *walker) text(s *step) error {
 	n, err := w.length(s, 2)
-	if err != nil || n < 0 {
+	switch {
+	case err != nil || n < 0:
 		return err
+	case n > maxText:
+		return fmt.Errorf("a string of %d bytes", n)
 	}
 	w.memory += n + pointer
 	if s.null {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -155,6 +156,8 @@ func TestFaultyRequestsAreRefused(t *testing.T) {
 		"a tagged field beyond the end":      {12, 4, heartbeat + "\x01\x05\x02x", false},
 		"a number without end":               {12, 4, heartbeat + "\x80", false},
 		"a number of more than 32 bits":      {12, 4, heartbeat + "\x80\x80\x80\x80\x10", false},
+		"the longest string":                 {12, 4, "\x80\x80\x02" + strings.Repeat("g", 32767) + "\x00\x00\x00\x01\x02m\x00\x00", true},
+		"a string that no record can hold":   {12, 4, "\x81\x80\x02" + strings.Repeat("g", 32768) + "\x00\x00\x00\x01\x02m\x00\x00", false},
 		"null for a group":                   {12, 4, "\x00\x00\x00\x00\x01\x02m\x00\x00", false},
 		"null for a group, two bytes":        {12, 0, "\xff\xff\x00\x00\x00\x01\x00\x00", false},
 		"a length below null":                {12, 3, "\x00\x01g\x00\x00\x00\x01\x00\x01m\xff\xfe", false},
