@@ -113,6 +113,7 @@ func (m *Machine) refreshTarget(g *group) {
 	}
 	members := c.inOrder()
 	for i, target := range c.target(c.assignor(m.cfg.Assignors[0]), m.cfg.Topics()) {
+		shorten(target, m.cfg.MaxRecordBytes/bytesPerPlace)
 		if mb := members[i]; mb.target == nil || !equalTargets(mb.target, target) {
 			m.putDown(m.enc.target(g.id, mb.id, target))
 		}
@@ -130,6 +131,24 @@ func (m *Machine) targetDue(g *group) time.Time {
 		return m.now
 	}
 	return c.assigned.Add(m.cfg.Consumer(g.id).AssignmentInterval)
+}
+
+// bytesPerPlace is what a partition takes in the record of a member's position, if every topic has one.
+const bytesPerPlace = 40
+
+// shorten leaves only as many partitions in a target as fit into a record, some 26,000: the others are nobody's until there are more
+// members.
+func shorten(target map[[16]byte][]int32, room int) {
+	for _, topic := range sortedIDs(target) {
+		partitions := target[topic]
+		switch {
+		case room <= 0:
+			delete(target, topic)
+		case len(partitions) > room:
+			target[topic] = partitions[:room]
+		}
+		room -= len(partitions)
+	}
 }
 
 func equalTargets(a, b map[[16]byte][]int32) bool {

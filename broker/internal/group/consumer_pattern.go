@@ -17,6 +17,8 @@ const (
 	maxPatterns = 64
 	// maxPatternBytes bounds one pattern; a topic's name has 249 letters at most.
 	maxPatternBytes = 4096
+	// recordRoom is what the record of a pattern has besides the names of topics, at most.
+	recordRoom = 64
 	// minPatternPause is how long a group leaves its patterns alone at least, whatever happens to the topics (as Kafka).
 	minPatternPause = 10 * time.Second
 )
@@ -72,10 +74,15 @@ func (m *Machine) patternsDue(c *consumerGroup, version uint64) bool {
 func (m *Machine) resolvePattern(g *group, text string, old *pattern, md Metadata, visible func(string) bool) (changed bool) {
 	p := &pattern{topics: []string{}, version: int64(md.Version()), at: m.now}
 	if re, err := compilePattern(text); err == nil { // who wrote the log may have allowed what we do not
+		room := m.cfg.MaxRecordBytes - recordRoom
 		for _, name := range md.TopicNames() {
-			if re.MatchString(name) && (visible == nil || visible(name)) {
-				p.topics = append(p.topics, name)
+			if !re.MatchString(name) || visible != nil && !visible(name) {
+				continue
 			}
+			if room -= 2 + len(name); room < 0 {
+				break // the others do not fit into the record
+			}
+			p.topics = append(p.topics, name)
 		}
 	}
 	if old != nil && slices.Equal(old.topics, p.topics) {
