@@ -44,6 +44,7 @@ type App struct {
 	mu      sync.Mutex
 	workers []*worker // guarded by mu
 	engines *engines  // nil before and after Run; guarded by mu
+	globals *globals  // nil without global tables, before they are complete and after Run; guarded by mu
 	kill    func()    // ends the workers at once; guarded by mu
 }
 
@@ -68,11 +69,12 @@ func (a *App) State() State { return a.machine.get() }
 func (a *App) Progress() Progress {
 	p := Progress{State: a.State()}
 	a.mu.Lock()
-	workers := a.workers
+	workers, globals := a.workers, a.globals
 	a.mu.Unlock()
 	for _, w := range workers {
 		w.board.addTo(&p)
 	}
+	globals.addTo(&p)
 	a.tally.addTo(&p)
 	sortTasks(p.Tasks)
 	return p
@@ -118,6 +120,18 @@ func (a *App) run(ctx context.Context) (err error) {
 		}
 		return err
 	}
+	globals, err := a.openGlobals(ctx, engines)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	a.setGlobals(globals)
+	defer func() {
+		a.setGlobals(nil)
+		globals.close()
+	}()
 	return a.runWorkers(ctx, admin)
 }
 
@@ -134,6 +148,12 @@ func (a *App) setEngines(e *engines) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.engines = e
+}
+
+func (a *App) setGlobals(g *globals) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.globals = g
 }
 
 // openState opens the engines and finds out who this process is.
@@ -259,16 +279,22 @@ func Query[View any](a *App, spec interface {
 
 // storePartitions returns the partitions of a store that running tasks have.
 func (a *App) storePartitions(store string) ([]statestore.Partition, error) {
+	a.mu.Lock()
+	workers, globals := a.workers, a.globals
+	a.mu.Unlock()
+	if parts, ok := globals.partitions(store); ok {
+		return parts, nil
+	}
 	known := false
 	for _, d := range a.topo.Stores() {
 		known = known || d.Spec.StoreName() == store
 	}
+	for _, g := range a.topo.Globals() {
+		known = known || g.Spec.StoreName() == store
+	}
 	if !known {
 		return nil, fmt.Errorf("runtime: the topology has no store %q", store)
 	}
-	a.mu.Lock()
-	workers := a.workers
-	a.mu.Unlock()
 	var parts []statestore.Partition
 	for _, w := range workers {
 		parts = append(parts, w.queryable(store)...)

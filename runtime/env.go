@@ -58,6 +58,18 @@ func (e *env) OpenStore(spec statestore.Spec) (statestore.Store, error) {
 	return nil, fmt.Errorf("store %q is not one of task %s", spec.StoreName(), e.t.id)
 }
 
+// Global hands out what holds a global table.
+func (e *env) Global(store string) ([]statestore.Partition, error) {
+	a := e.t.w.app
+	a.mu.Lock()
+	g := a.globals
+	a.mu.Unlock()
+	if parts, ok := g.partitions(store); ok {
+		return parts, nil
+	}
+	return nil, fmt.Errorf("the global table of store %q is not open", store)
+}
+
 func (e *env) Partitions(ref topology.TopicRef) (int32, error) {
 	t, err := e.sink(ref)
 	if err != nil {

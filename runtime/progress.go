@@ -15,6 +15,8 @@ import (
 type Progress struct {
 	State State
 	Tasks []TaskProgress // of this instance, ordered by id
+	// Globals are this instance's copies of the global tables.
+	Globals []GlobalProgress
 	// Processed counts the input records that this instance has processed and committed, those of tasks that have moved away among them.
 	Processed int64
 	// Commits counts the commits of this instance's workers, Aborts what was taken back to the last commit.
@@ -57,6 +59,13 @@ type TaskProgress struct {
 	Restored, RestoreRemaining int64
 	// Drops counts, in the same way, records that went no further.
 	Drops []Drops
+}
+
+// GlobalProgress is one global table's part of a [Progress].
+type GlobalProgress struct {
+	Store, Topic string
+	Applied      int64   // records of the topic that this instance has read since its start
+	Drops        []Drops // of records that came after the start
 }
 
 // InputProgress is one input partition of a task.

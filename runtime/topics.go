@@ -71,6 +71,9 @@ func (a *App) topicNames() topicNames {
 			}
 		}
 	}
+	for _, g := range a.topo.Globals() {
+		n.sources = append(n.sources, g.Topic.Name)
+	}
 	if dead := a.cfg.Faults.DeadLetterTopic; dead != "" {
 		n.sinks = append(n.sinks, dead)
 	}

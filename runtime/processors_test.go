@@ -1,0 +1,165 @@
+package runtime
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/ktable"
+	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/stream/serde"
+)
+
+// produceRows writes records of a key and a value.
+func (c *cluster) produceRows(topic string, rows ...[2]string) {
+	c.t.Helper()
+	var records []*kgo.Record
+	for _, r := range rows {
+		records = append(records, &kgo.Record{Topic: topic, Key: []byte(r[0]), Value: []byte(r[1])})
+	}
+	if err := c.client.ProduceSync(c.t.Context(), records...).FirstErr(); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// globalWorld is a stream of orders that looks up names in a global table and keeps what it found.
+type globalWorld struct {
+	names  *statestore.KeyValueSpec[string, string]
+	joined *statestore.KeyValueSpec[string, string]
+	topo   *stream.Topology
+}
+
+func newGlobalWorld(t *testing.T, name string) *globalWorld {
+	t.Helper()
+	g := &globalWorld{names: statestore.KeyValue("names", serde.String, serde.String), joined: statestore.KeyValue("joined", serde.String, serde.String)}
+	b := stream.NewBuilder()
+	customers := ktable.FromGlobal(b, stream.NewTopic(name+"-customers", serde.String, serde.String), g.names)
+	orders := stream.From(b, stream.NewTopic(name+"-orders", serde.String, serde.String))
+	named := ktable.JoinGlobal(orders, customers, func(_, customer string) string { return customer }, func(_, name string) string { return name })
+	stream.Process(named, func(p *stream.Processor[string, string]) func(*stream.Record[string, string]) error {
+		joined, names := stream.Store(p, g.joined), stream.ReadGlobal(p, g.names)
+		return func(r *stream.Record[string, string]) error {
+			n := 0
+			for _, err := range names.All() {
+				if err != nil {
+					return err
+				}
+				n++
+			}
+			return joined.Put(r.Key, fmt.Sprintf("%s of %d", r.Value, n), r.Timestamp)
+		}
+	}, g.joined)
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.topo = topo
+	return g
+}
+
+func TestGlobalTableIsCompleteBeforeTheFirstRecord(t *testing.T) {
+	c := newCluster(t)
+	c.createTopic(c.name+"-customers", 3)
+	c.createTopic(c.name+"-orders", 1)
+	g := newGlobalWorld(t, c.name)
+	const customers = 60
+	var rows, orders [][2]string
+	for i := range customers {
+		rows = append(rows, [2]string{fmt.Sprintf("c%d", i), fmt.Sprintf("name%d", i)})
+		orders = append(orders, [2]string{fmt.Sprintf("o%d", i), fmt.Sprintf("c%d", i)})
+	}
+	c.produceRows(c.name+"-customers", rows...)
+	c.produceRows(c.name+"-orders", orders...)
+	cfg := Config{Workers: 1, StateDir: t.TempDir(), CommitInterval: 10 * time.Millisecond}
+	i := c.start(g.topo, cfg)
+	i.await(t, "all orders", time.Minute, func(p Progress) bool { return p.Done() && p.Processed == customers })
+	view, err := Query(i.app, g.joined)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range customers {
+		want := fmt.Sprintf("name%d of %d", n, customers)
+		if v, _, err := view.Get(fmt.Sprintf("o%d", n)); err != nil || v != want {
+			t.Fatalf("order %d found %q (%v), want %q", n, v, err, want)
+		}
+	}
+
+	// It follows its topic, and queries see it.
+	c.produceRows(c.name+"-customers", [2]string{"c7", "other"}, [2]string{"new", "newcomer"})
+	names, err := Query(i.app, g.names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "a new row", time.Minute, func() bool {
+		a, _, err := names.Get("c7")
+		b, _, err2 := names.Get("new")
+		if err != nil || err2 != nil {
+			t.Fatal(err, err2)
+		}
+		return a == "other" && b == "newcomer"
+	})
+	i.end(t)
+
+	// What is on disk is not read again.
+	i = c.start(newGlobalWorld(t, c.name).topo, cfg)
+	i.await(t, "the second start", time.Minute, func(p Progress) bool { return p.State == Running })
+	if p := i.app.Progress(); len(p.Globals) != 1 || p.Globals[0].Applied != 0 {
+		t.Errorf("the second start read %+v, want nothing", p.Globals)
+	}
+	if names, err = Query(i.app, g.names); err != nil {
+		t.Fatal(err)
+	}
+	if v, _, err := names.Get("c7"); err != nil || v != "other" {
+		t.Errorf("after a restart c7 is %q (%v)", v, err)
+	}
+	i.end(t)
+}
+
+func TestGlobalTableOfAMissingTopicIsRefused(t *testing.T) {
+	c := newCluster(t)
+	c.createTopic(c.name+"-orders", 1)
+	i := c.start(newGlobalWorld(t, c.name).topo, Config{Workers: 1})
+	<-i.done
+	if want := fmt.Sprintf("topic %q does not exist", c.name+"-customers"); i.err == nil || !strings.Contains(i.err.Error(), want) {
+		t.Errorf("Run returned %v, want %q in it", i.err, want)
+	}
+}
+
+// TestPunctuationsCommitWhatTheyForward runs where nothing but the processor's own requests makes a commit.
+func TestPunctuationsCommitWhatTheyForward(t *testing.T) {
+	c := newCluster(t)
+	c.createTopic(c.name+"-in", 1)
+	ticks := statestore.KeyValue("ticks", serde.String, serde.Int64)
+	b := stream.NewBuilder()
+	in := stream.From(b, stream.NewTopic(c.name+"-in", serde.String, serde.String))
+	stream.Process(in, func(p *stream.Processor[string, string]) func(*stream.Record[string, string]) error {
+		store := stream.Store(p, ticks)
+		p.Every(stream.WallClock, 10*time.Millisecond, func(now int64) error {
+			n, _, err := store.Get("n")
+			if err != nil {
+				return err
+			}
+			p.Commit()
+			return store.Put("n", n+1, now)
+		})
+		return func(*stream.Record[string, string]) error { return nil }
+	}, ticks)
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := c.start(topo, Config{Workers: 1, CommitInterval: 5 * time.Minute, TransactionTimeout: 11 * time.Minute})
+	i.await(t, "commits", time.Minute, func(p Progress) bool { return p.Commits >= 3 })
+	view, err := Query(i.app, ticks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := view.Get("n"); err != nil || n < 3 {
+		t.Errorf("%d punctuations are committed (%v), want at least 3", n, err)
+	}
+	i.end(t)
+}
