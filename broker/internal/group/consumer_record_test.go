@@ -115,3 +115,25 @@ func TestTheTopicsRecordOfOldGroupsIsTakenBack(t *testing.T) {
 	}
 	w.checkReload(t)
 }
+
+// A record's strings have a length of two bytes. A client that names itself with as many bytes as it may gets a member id all the same.
+func TestMemberIDsFitIntoARecord(t *testing.T) {
+	longest := strings.Repeat("\u00e4", 1<<14-1) + "x"
+	for name, r := range map[string]*JoinRequest{
+		"client":   {Group: "g", ClientID: longest},
+		"instance": {Group: "g", InstanceID: &longest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(Config{})
+			r.ProtocolType, r.SessionTimeout, r.Protocols = "consumer", 10*time.Second, []Protocol{{Name: "range", Metadata: []byte("any")}}
+			j := w.answers[w.join("a", r)].Join
+			if j.Err != nil || len(j.MemberID) >= 1<<15 {
+				t.Fatalf("joined with an id of %d bytes: %v", len(j.MemberID), j.Err)
+			}
+			if s := w.answers[w.sync("a", &SyncRequest{Group: "g", MemberID: j.MemberID, InstanceID: r.InstanceID, Generation: 1})].Sync; s.Err != nil {
+				t.Fatal(s.Err)
+			}
+			w.checkReload(t)
+		})
+	}
+}

@@ -2,6 +2,7 @@ package group
 
 import (
 	"bytes"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -99,7 +100,7 @@ func (m *Machine) turnAway(g *group, tok Token, r *JoinRequest) {
 func (m *Machine) joinNew(g *group, tok Token, r *JoinRequest) {
 	switch {
 	case r.InstanceID != nil:
-		id := *r.InstanceID + "-" + m.cfg.NewID()
+		id := m.newID(*r.InstanceID)
 		if old := g.static[*r.InstanceID]; old != nil {
 			m.replaceStatic(g, old, id, tok, r)
 			return
@@ -110,11 +111,11 @@ func (m *Machine) joinNew(g *group, tok Token, r *JoinRequest) {
 			m.refuseJoin(tok, "", kerr.GroupMaxSizeReached)
 			return
 		}
-		id := r.ClientID + "-" + m.cfg.NewID()
+		id := m.newID(r.ClientID)
 		g.giveID(id, m.now.Add(r.SessionTimeout))
 		m.refuseJoin(tok, id, kerr.MemberIDRequired)
 	default:
-		m.addMember(g, r.ClientID+"-"+m.cfg.NewID(), tok, r)
+		m.addMember(g, m.newID(r.ClientID), tok, r)
 	}
 }
 
@@ -141,6 +142,15 @@ func (m *Machine) joinKnown(g *group, tok Token, r *JoinRequest) {
 		m.rebalance(g)
 	}
 	m.extend(mb)
+}
+
+// newID makes a member id that tells whose it is, as far as a string of a record has room for that.
+func (m *Machine) newID(of string) string {
+	const room = 1 << 14
+	if len(of) > room {
+		of = strings.ToValidUTF8(of[:room], "")
+	}
+	return of + "-" + m.cfg.NewID()
 }
 
 // joined is the answer to a member's join of the present generation.
