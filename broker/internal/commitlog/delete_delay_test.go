@@ -16,6 +16,7 @@ func (l *testLog) deletedFiles() []string {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	slices.Sort(names) // a file system in memory lists them in no order
 	return slices.DeleteFunc(names, func(n string) bool { return !strings.HasSuffix(n, suffixDeleted) })
 }
 

@@ -183,10 +183,12 @@ func (l *Log) usable() error {
 	return nil
 }
 
-// fail takes the log offline. The first reason stays.
+// fail takes the log offline, for the next opening too. The first reason stays.
 func (l *Log) fail(cause error) error {
 	err := fmt.Errorf("%w: %s: %w", ErrOffline, l.dir, cause)
-	l.failure.CompareAndSwap(nil, &err)
+	if l.failure.CompareAndSwap(nil, &err) {
+		l.suspect()
+	}
 	return l.usable()
 }
 

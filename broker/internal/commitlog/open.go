@@ -32,8 +32,21 @@ func Open(fsys vfs.FS, dir string, cfg Config, o OpenOptions) (*Log, error) {
 	return l, nil
 }
 
-// recover builds the log's state from its directory.
+// recover builds the log's state from its directory, and makes sure of a log that went offline.
 func (l *Log) recover(o *OpenOptions) error {
+	suspect, err := l.isSuspect()
+	if err != nil {
+		return err
+	}
+	o.Verify = o.Verify || suspect
+	if err := l.load(o); err != nil || !suspect {
+		return err
+	}
+	return l.clear(o.RecoveryPoint)
+}
+
+// load builds the log's state from its directory.
+func (l *Log) load(o *OpenOptions) error {
 	l.start.Store(int64(o.LogStart))
 	l.end.Store(int64(o.LogStart))
 	l.recoveryPoint = o.LogStart
