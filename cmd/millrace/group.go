@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -123,10 +124,14 @@ func describeGroups(ctx context.Context, cmd *cobra.Command, g *globals, adm *ka
 	all := make([]describedGroup, 0, len(names))
 	for _, name := range names {
 		l := lags[name]
-		if err := l.Error(); err != nil {
+		d, err := describe(l), l.Error()
+		if errors.Is(err, kerr.GroupIDNotFound) || err == nil && l.State == "Dead" {
+			d, err = describeConsumer(ctx, adm, name) // it is in the list, so it may be of the other protocol
+		}
+		if err != nil {
 			return explain(fmt.Sprintf("describe group %q", name), err, "")
 		}
-		all = append(all, describe(l))
+		all = append(all, d)
 	}
 	if g.output == outputJSON {
 		return printJSON(cmd.OutOrStdout(), all)
