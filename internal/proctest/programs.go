@@ -27,7 +27,7 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-// programs returns the directory of the built programs: millrace and wordcount.
+// programs returns the directory of the built programs: millrace, wordcount and cdc.
 func programs(t testing.TB) string {
 	t.Helper()
 	built.once.Do(func() { built.dir, built.err = build() })
@@ -46,7 +46,7 @@ func build() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, path := range []string{"./examples/wordcount", "./cmd/millrace"} {
+	for _, path := range []string{"./examples/wordcount", "./examples/cdc", "./cmd/millrace"} {
 		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, filepath.Base(path)), path)
 		cmd.Dir = strings.TrimSpace(string(root))
 		if out, err := cmd.CombinedOutput(); err != nil {
