@@ -3,6 +3,7 @@ package stream_test
 import (
 	"iter"
 	"testing"
+	"time"
 
 	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/statestore"
@@ -94,6 +95,33 @@ func TestRecordPathMakesNoAllocation(t *testing.T) {
 		{"repartition", func(in *stream.Stream[int64, int64]) {
 			stream.Repartition(in, stream.NewTopic("r", serde.Int64, serde.Int64))
 		}, 1},
+		{"split", func(in *stream.Stream[int64, int64]) {
+			parts := stream.Split(in)
+			parts.Branch("none", func(_, v int64) bool { return v < 0 })
+			stream.To(parts.Default("all"), out)
+		}, 1},
+		{"process", func(in *stream.Stream[int64, int64]) {
+			s := stream.Process(in, func(p *stream.Processor[int64, int64]) func(*stream.Record[int64, int64]) error {
+				p.Every(stream.StreamTime, time.Hour, func(int64) error { return nil })
+				return func(r *stream.Record[int64, int64]) error {
+					if err := p.Forward(*r); err != nil {
+						return err
+					}
+					return p.ForwardTo("child", stream.With(r, r.Value+1))
+				}
+			})
+			stream.To(stream.Child(s, "child"), out)
+		}, 2},
+		{"process values", func(in *stream.Stream[int64, int64]) {
+			stream.To(stream.ProcessValues(in, func(p *stream.ValueProcessor[int64, int64]) func(*stream.Record[int64, int64]) error {
+				return func(r *stream.Record[int64, int64]) error { return p.Forward(stream.With(r, r.Value+1)) }
+			}), out)
+		}, 1},
+		{"sinks by function", func(in *stream.Stream[int64, int64]) {
+			stream.ToBy(in, func(_, _ int64) stream.Topic[int64, int64] { return out })
+			stream.To(in, out, stream.PartitionBy(func(_, _ int64, _ int) int { return 0 }))
+			stream.To(in, out, stream.Multicast(func(_, _ int64, _ int) []int { return onlyFirst }))
+		}, 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPath(t, c.build)
@@ -107,6 +135,8 @@ func TestRecordPathMakesNoAllocation(t *testing.T) {
 		})
 	}
 }
+
+var onlyFirst = []int{0}
 
 func twiceSeq(yield func(int64) bool) {
 	if yield(1) {
