@@ -13,11 +13,11 @@ import (
 	"github.com/millrace-io/millrace/internal/proctest"
 )
 
-// member joins a group, reads n records of a topic and commits where it is. It stays in the group until the returned function is called.
+// member joins a group, reads n committed records of a topic and commits where it is. It stays in the group until the returned function is called.
 func member(t *testing.T, address, group, topic string, n int) (leave func()) {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.ClientID("reader"), kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {
 		t.Fatal(err)
 	}

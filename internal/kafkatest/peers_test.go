@@ -56,7 +56,12 @@ func (w *tail) Write(p []byte) (int, error) {
 // startKafka runs Apache Kafka until the end of the test and returns its address.
 func startKafka(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
+	return startKafkaIn(t, t.TempDir())
+}
+
+// startKafkaIn runs Apache Kafka with its data below dir.
+func startKafkaIn(t *testing.T, dir string) string {
+	t.Helper()
 	t.Cleanup(func() {
 		if out, err := exec.Command("./kafka", "stop", dir).CombinedOutput(); err != nil {
 			t.Errorf("kafka stop: %v\n%s", err, out)

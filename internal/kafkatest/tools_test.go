@@ -50,7 +50,7 @@ func holds(t *testing.T, text string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if !strings.Contains(text, part) {
-			t.Errorf("%q is missing in:\n%s", part, text)
+			t.Errorf("%q is missing in:\n%s", part, beginning(text))
 		}
 	}
 }
@@ -60,10 +60,13 @@ func lacks(t *testing.T, text string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if strings.Contains(text, part) {
-			t.Errorf("%q must not be in:\n%s", part, text)
+			t.Errorf("%q must not be in:\n%s", part, beginning(text))
 		}
 	}
 }
+
+// beginning keeps a failure readable.
+func beginning(text string) string { return text[:min(len(text), 2<<10)] }
 
 // same compares two texts line by line, in any order.
 func same(t *testing.T, got, want string) {
