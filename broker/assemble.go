@@ -105,13 +105,15 @@ func (s *Server) coordinate(p *parts) {
 		Now:        cfg.Now,
 	})
 	p.transactions = transactions.New(transactions.Config{
-		MaxTimeout:   set.Duration("transaction.max.timeout.ms"),
-		IDExpiration: set.Duration("transactional.id.expiration.ms"),
-		Partitions:   partitionsOf(controller.TransactionsTopic),
-		Allocate:     p.cluster.AllocateProducerIDs,
-		Markers:      &markers.Local{Image: p.cluster.Image, Partition: p.replicas.Partition, Offsets: p.groups},
-		Log:          s.log,
-		Now:          cfg.Now,
+		MaxTimeout:     set.Duration("transaction.max.timeout.ms"),
+		IDExpiration:   set.Duration("transactional.id.expiration.ms"),
+		AbortInterval:  set.Duration("transaction.abort.timed.out.transaction.cleanup.interval.ms"),
+		ExpireInterval: set.Duration("transaction.remove.expired.transaction.cleanup.interval.ms"),
+		Partitions:     partitionsOf(controller.TransactionsTopic),
+		Allocate:       p.cluster.AllocateProducerIDs,
+		Markers:        &markers.Local{Image: p.cluster.Image, Partition: p.replicas.Partition, Offsets: p.groups},
+		Log:            s.log,
+		Now:            cfg.Now,
 	})
 }
 

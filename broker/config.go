@@ -44,8 +44,8 @@ type Config struct {
 	// Flush says what an acknowledgement promises. Empty: the setting "flush", by default FlushOS.
 	Flush FlushMode
 
-	// Set holds settings by Kafka's names, such as "num.partitions". Names that the broker does not know are refused. The other fields of
-	// Config go before it.
+	// Set holds settings by Kafka's names, such as "num.partitions". Names that the broker does not know are refused, and so is what contradicts
+	// another field of Config.
 	Set map[string]string
 
 	// Logger gets the server's log. Nil: nothing is logged.
@@ -70,12 +70,53 @@ type resolved struct {
 	flush    replica.FlushMode
 }
 
+// own are the settings that have fields of their own.
+func (r *resolved) own() map[string]string {
+	own := map[string]string{"node.id": strconv.Itoa(int(r.NodeID))}
+	own["broker.id"] = own["node.id"]
+	if r.Flush != "" {
+		own["flush"] = string(r.Flush)
+	}
+	if r.Dir != "" {
+		own["log.dirs"] = r.Dir
+	}
+	if r.Advertise != "" {
+		own["advertised.listeners"] = "PLAINTEXT://" + r.Advertise
+	}
+	return own
+}
+
+// contradictions are the settings in Set that a field says otherwise, or that only a field can say: better refused than ignored.
+func (r *resolved) contradictions() (faults []error) {
+	own := r.own()
+	for _, s := range []struct{ name, field string }{
+		{"node.id", "NodeID"}, {"broker.id", "NodeID"}, {"log.dirs", "Dir"}, {"advertised.listeners", "Advertise"}, {"flush", "Flush"},
+	} {
+		asked, ok := r.Set[s.name]
+		said, has := own[s.name]
+		if ok && asked != said && (has || s.name != "flush") {
+			faults = append(faults, fmt.Errorf("%s=%s does not go with Config.%s, which says %q", s.name, asked, s.field, said))
+		}
+	}
+	return faults
+}
+
+// nodeIDIn is the node's number as Kafka's properties say it, or the default.
+func nodeIDIn(set map[string]string) int32 {
+	for _, name := range []string{"node.id", "broker.id"} {
+		if n, err := strconv.ParseInt(set[name], 10, 32); err == nil {
+			return int32(n)
+		}
+	}
+	return defaultNodeID
+}
+
 func (c *Config) resolve() (*resolved, error) {
 	r := &resolved{Config: *c}
-	var faults []error
 	if r.NodeID == 0 {
-		r.NodeID = defaultNodeID
+		r.NodeID = nodeIDIn(r.Set)
 	}
+	faults := r.contradictions()
 	if r.NodeID < 0 {
 		faults = append(faults, fmt.Errorf("node id %d is negative", r.NodeID))
 	}
@@ -95,16 +136,8 @@ func (c *Config) resolve() (*resolved, error) {
 	if set == nil {
 		set = map[string]string{}
 	}
-	set["node.id"] = strconv.Itoa(int(r.NodeID))
-	set["broker.id"] = set["node.id"]
-	if r.Flush != "" {
-		set["flush"] = string(r.Flush)
-	}
-	if r.Dir != "" {
-		set["log.dirs"] = r.Dir
-	}
+	maps.Copy(set, r.own())
 	if r.Advertise != "" {
-		set["advertised.listeners"] = "PLAINTEXT://" + r.Advertise
 		if _, _, err := splitAddress(r.Advertise); err != nil {
 			faults = append(faults, err)
 		}

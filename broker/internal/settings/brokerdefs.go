@@ -9,7 +9,7 @@ var brokerDefs = newCatalogue([]Def{
 	intDef("broker.id", "1", 0, maxInt32, "The broker's number in its cluster; the same as node.id."),
 	stringDef("broker.rack", "", "Where the broker stands; replicas are spread over racks.").null(),
 	stringDef("log.dirs", "", "The data directory.").null(),
-	stringDef("listeners", "", "Addresses that the broker listens on.").null(),
+	stringDef("listeners", "", "Addresses that the broker listens on.").null().refuse("the program that starts the broker says where it listens"),
 	stringDef("advertised.listeners", "", "Addresses that clients are told.").null(),
 	stringDef("flush", "os", "What an acknowledgement promises: always is synced to disk, interval is synced soon, os is left to the operating system.",
 		"always", "interval", "os"),
@@ -100,7 +100,7 @@ var brokerDefs = newCatalogue([]Def{
 	intDef("offsets.topic.segment.bytes", "104857600", 1, maxInt32, "Segment size of __consumer_offsets."),
 
 	// Transactions.
-	longDef("transaction.abort.timed.out.transaction.cleanup.interval.ms", "10000", 1, "Time between two looks for transactions that took too long."),
+	longDef("transaction.abort.timed.out.transaction.cleanup.interval.ms", "1000", 1, "Time between two looks for transactions that took too long. Kafka looks every 10 s."),
 	intDef("transaction.max.timeout.ms", "900000", 1, maxInt32, "Longest time-out of a transaction."),
 	boolDef("transaction.partition.verification.enable", "true", "Whether a partition asks the coordinator before it opens a transaction.").dynamic(),
 	longDef("transaction.remove.expired.transaction.cleanup.interval.ms", "3600000", 1, "Time between two looks for expired transactional ids."),
@@ -110,6 +110,6 @@ var brokerDefs = newCatalogue([]Def{
 	intDef("transaction.state.log.segment.bytes", "104857600", 1, maxInt32, "Segment size of __transaction_state."),
 	intDef("transactional.id.expiration.ms", "604800000", 1, maxInt32, "Time after which an unused transactional id is forgotten."),
 
-	// Share groups keep their state in a topic of this size once they are served.
-	intDef("share.coordinator.state.topic.num.partitions", "50", 1, maxInt32, "Partitions of __share_group_state."),
+	// The properties files of Kafka's own tests name this one; it counts when share groups are served.
+	intDef("share.coordinator.state.topic.num.partitions", "50", 1, maxInt32, "Partitions of __share_group_state, which does not exist without share groups."),
 })

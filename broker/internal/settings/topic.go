@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// noThrottling is why nobody can slow replication down.
+const noThrottling = "replication is not throttled on this broker"
+
 const (
 	maxInt32 = math.MaxInt32
 	noMax    = math.MaxInt64
@@ -23,9 +26,9 @@ var topicDefs = newCatalogue([]Def{
 	longDef("file.delete.delay.ms", "60000", 0, "How long a deleted segment's file stays on disk.").from("log.segment.delete.delay.ms"),
 	longDef("flush.messages", "9223372036854775807", 1, "Records after which the log is synced to disk.").from("log.flush.interval.messages"),
 	longDef("flush.ms", "9223372036854775807", 0, "Time after which the log is synced to disk.").from("log.flush.interval.ms"),
-	listDef("follower.replication.throttled.replicas", "", "Replicas whose replication is throttled on the follower's side."),
+	listDef("follower.replication.throttled.replicas", "", "Replicas whose replication is throttled on the follower's side.").refuse(noThrottling),
 	intDef("index.interval.bytes", "4096", 0, maxInt32, "Bytes between two entries of the offset index.").from("log.index.interval.bytes"),
-	listDef("leader.replication.throttled.replicas", "", "Replicas whose replication is throttled on the leader's side."),
+	listDef("leader.replication.throttled.replicas", "", "Replicas whose replication is throttled on the leader's side.").refuse(noThrottling),
 	longDef("local.retention.bytes", "-2", -2, "Tiered storage: bytes kept locally.").from("log.local.retention.bytes").
 		refuse("tiered storage is not available on this broker"),
 	longDef("local.retention.ms", "-2", -2, "Tiered storage: time kept locally.").from("log.local.retention.ms").

@@ -15,6 +15,9 @@ type Config struct {
 	// IDExpiration is how long an id without an open transaction is kept after its last change; 0 is
 	// DefaultIDExpiration, negative is for ever.
 	IDExpiration time.Duration
+	// AbortInterval and ExpireInterval are the times between two looks for transactions that took too long, and for ids that nobody uses; 0 is none:
+	// each goes when its time is up.
+	AbortInterval, ExpireInterval time.Duration
 	// NewProducerID gives an id that was never given before. Its error is answered to the client.
 	NewProducerID func() (ProducerID, error)
 }

@@ -62,11 +62,22 @@ func (c *Coordinator) overdue(now time.Time, t *Transaction) ([]Change, error) {
 func (c *Coordinator) deadline(t *Transaction) time.Time {
 	switch {
 	case t.State == Ongoing:
-		return t.Start.Add(t.Timeout)
+		return atLook(t.Start.Add(t.Timeout), c.cfg.AbortInterval)
 	case t.State.idle() && c.cfg.IDExpiration > 0:
-		return t.Updated.Add(c.cfg.IDExpiration)
+		return atLook(t.Updated.Add(c.cfg.IDExpiration), c.cfg.ExpireInterval)
 	}
 	return time.Time{}
+}
+
+// atLook is the first look at t or after it. Looks are at multiples of their interval, so that a replay has them at the same times.
+func atLook(t time.Time, interval time.Duration) time.Time {
+	if interval <= 0 {
+		return t
+	}
+	if look := t.Truncate(interval); look.Before(t) {
+		return look.Add(interval)
+	}
+	return t
 }
 
 // agenda is a heap of members by when. A member's when is never after its deadline, but may be before: a producer that

@@ -22,6 +22,10 @@ type Config struct {
 	MaxTimeout   time.Duration // transaction.max.timeout.ms; 0: 15 minutes
 	IDExpiration time.Duration // transactional.id.expiration.ms; 0: 7 days, negative: for ever
 
+	// AbortInterval and ExpireInterval are those of txn.Config: transaction.{abort.timed.out,remove.expired}.transaction.cleanup.interval.ms.
+	AbortInterval, ExpireInterval time.Duration
+
+
 	// Partitions is how many partitions __transaction_state has; 0: it does not exist.
 	Partitions func() int32
 	Allocate   Allocate

@@ -27,6 +27,7 @@ func (c *Coordinator) newMachine(partition, epoch int32) *machine {
 	m.Coordinator = txn.New(txn.Config{
 		MaxTimeout:    c.cfg.MaxTimeout,
 		IDExpiration:  c.cfg.IDExpiration,
+		AbortInterval: c.cfg.AbortInterval, ExpireInterval: c.cfg.ExpireInterval,
 		NewProducerID: c.ids.take,
 	})
 	m.ctx, m.cancel = context.WithCancel(context.Background())
