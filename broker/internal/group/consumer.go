@@ -172,10 +172,11 @@ func (c *consumerGroup) hashOf(md Metadata) int64 {
 	return int64(h.Sum64())
 }
 
-// assignor is the one that most members ask for, or the default; the first by name if several are asked for as often.
-func (c *consumerGroup) assignor(otherwise string) string {
-	best := otherwise
-	for _, name := range slices.Sorted(maps.Keys(c.assignors)) {
+// assignor is the one of those served, the default first, that most members ask for. A member may ask for one that was served once,
+// or by another server that wrote the log.
+func (c *consumerGroup) assignor(served []string) string {
+	best := served[0]
+	for _, name := range served {
 		if c.assignors[name] > c.assignors[best] {
 			best = name
 		}

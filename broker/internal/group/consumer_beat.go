@@ -112,7 +112,7 @@ func (m *Machine) refreshTarget(g *group) {
 		return
 	}
 	members := c.inOrder()
-	for i, target := range c.target(c.assignor(m.cfg.Assignors[0]), m.cfg.Topics()) {
+	for i, target := range c.target(c.assignor(m.cfg.Assignors), m.cfg.Topics()) {
 		shorten(target, m.cfg.MaxRecordBytes/bytesPerPlace)
 		if mb := members[i]; mb.target == nil || !equalTargets(mb.target, target) {
 			m.putDown(m.enc.target(g.id, mb.id, target))

@@ -21,7 +21,7 @@ func (m *Machine) DescribeConsumer(groupID string) ConsumerDescription {
 		State:           c.state(),
 		Epoch:           c.epoch,
 		AssignmentEpoch: c.assignmentEpoch,
-		Assignor:        c.assignor(m.cfg.Assignors[0]),
+		Assignor:        c.assignor(m.cfg.Assignors),
 	}
 	for _, mb := range c.inOrder() {
 		d.Members = append(d.Members, ConsumerMemberDescription{

@@ -340,8 +340,28 @@ func (s *consumerSim) commitAs(c *client) {
 	}
 }
 
+// compacted is the log as it is long after: of every key the last record, and no tombstones.
+func (s *consumerSim) compacted() []logged {
+	last := map[string]int{}
+	for i, l := range s.log {
+		last[string(l.record.Key)] = i
+	}
+	var left []logged
+	for i, l := range s.log {
+		if last[string(l.record.Key)] == i && l.record.Value != nil {
+			left = append(left, l)
+		}
+	}
+	return left
+}
+
 func (s *consumerSim) check() {
 	s.checkReload(s.t)
+	if whole := s.log; s.rnd.IntN(8) == 0 {
+		s.log = s.compacted()
+		s.checkReload(s.t)
+		s.log = whole
+	}
 	g := s.m.groups["g"]
 	if g == nil || g.consumer == nil {
 		s.epochs = map[string]int32{}

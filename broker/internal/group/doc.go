@@ -22,14 +22,27 @@
 //
 // A group that is gone is in no table; its state reads Dead.
 //
-// What is written: the group's members and assignments when it becomes Stable or Empty and when a static member changes
-// its id, and every committed offset, in Kafka's own record formats, so that Kafka's tools read the topic. What is not
-// written, who waits and until when, a new coordinator learns from the members themselves.
+// A group may speak the protocol of KIP-848 instead: then the Machine itself assigns the partitions (package assign), and every member
+// moves from what it has to what it shall have on its own, in its heartbeats. Which states there are is told beside consumerGroup and
+// at reconcile. Members of the classic protocol may be in such a group; that is how a group changes from one protocol to the other while
+// it works:
+//
+//	            a consumer joins                              a classic member joins
+//	classic ────────────────────────▶ consumer, with members ◀──────────────────────── consumer
+//	   ▲                                of both protocols
+//	   │                                       │ the last consumer leaves
+//	   └───────────────────────────────────────┘
+//
+// What is written by a classic group: the group's members and assignments when it becomes Stable or Empty and when a static member changes
+// its id. A consumer group writes every change: what a member says about itself, its target, what it has and has to give up, and the
+// epochs. Committed offsets are the same for both, and stay when the protocol changes. All of it is in Kafka's own record formats, so
+// that Kafka's tools read the topic. What is not written, who waits and until when, a new coordinator learns from the members themselves.
 //
 // Invariants (the names are those of the project's reliability notes): G1 a generation has one assignment, made by one
-// leader for all of its members; G2 a commit of another generation, of a stranger or of a fenced instance changes nothing;
-// G3 a committed offset changes only by a commit, a deletion or its expiry; G6 every member that waits is answered by
-// the latest of its deadlines.
+// leader for all of its members, and in a consumer group no partition is ever in the hands of two members; G2 a commit of
+// another generation, of a stranger or of a fenced instance changes nothing; G3 a committed offset changes only by a commit, a
+// deletion or its expiry; G6 every member that waits is answered by the latest of its deadlines.
 //
-// Limits: members per group, bytes of metadata and assignments per group and in all, ids given out and not yet used; see Config.
+// Limits: members per group, patterns of a group and their length, partitions of a target, bytes of metadata and assignments per
+// group and in all, ids given out and not yet used; see Config.
 package group

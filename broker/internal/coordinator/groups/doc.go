@@ -9,7 +9,8 @@
 //	           ▲
 //	           └── Tick, at the machine's next deadline
 //
-// Heartbeats are answered from memory: they promise nothing that a crash could break.
+// Heartbeats of the classic protocol are answered from memory: they promise nothing that a crash could break. Those of a consumer group
+// tell what a member may own, and wait for the log.
 //
 // Lock order: a shard's lock ▶ Coordinator.mu, and neither is held while somebody is answered.
 package groups
