@@ -97,6 +97,10 @@ func (b *builder) ownTopics() {
 
 func (b *builder) putTopic(t *Topic) {
 	b.ownTopics()
+	if old := b.im.byID[t.ID]; old != nil {
+		b.im.partitions -= len(old.Partitions)
+	}
+	b.im.partitions += len(t.Partitions)
 	b.im.topics[t.Name] = t
 	b.im.byID[t.ID] = t
 }
@@ -138,6 +142,7 @@ func (b *builder) deleteTopic(r *TopicDeleted) error {
 		return fmt.Errorf("topic %x is to be deleted but does not exist", r.ID)
 	}
 	b.ownTopics()
+	b.im.partitions -= len(t.Partitions)
 	delete(b.im.topics, t.Name)
 	delete(b.im.byID, t.ID)
 	b.own(&b.deleted, func() { b.im.deleted = maps.Clone(b.im.deleted) })

@@ -207,6 +207,28 @@ func TestOneRequestCannotAskForTheEarth(t *testing.T) {
 	}
 }
 
+func TestAClusterHoldsSoManyPartitionsAndNoMore(t *testing.T) {
+	w := newWorld(t, 1)
+	for i := range maxPartitions / maxPartitionsPerRequest {
+		if out := w.create(NewTopic{Name: fmt.Sprint("t", i), Partitions: maxPartitionsPerRequest, Replication: 1}); out.Err != nil {
+			t.Fatal(out.Err)
+		}
+	}
+	if n := w.im.PartitionCount(); n != maxPartitions {
+		t.Fatalf("%d partitions, want %d", n, maxPartitions)
+	}
+	if out := w.create(NewTopic{Name: "more", Partitions: 1, Replication: 1}); !errors.Is(out.Err, kerr.PolicyViolation) {
+		t.Errorf("one more topic: %v", out.Err)
+	}
+	if _, out := CreatePartitions(w.im, []Growth{{Topic: "t0", Count: maxPartitionsPerRequest + 1}}); !errors.Is(out[0].Err, kerr.PolicyViolation) {
+		t.Errorf("one more partition: %v", out[0].Err)
+	}
+	w.apply(&TopicDeleted{w.im.Topic("t0").ID})
+	if out := w.create(NewTopic{Name: "more", Partitions: 1, Replication: 1}); out.Err != nil {
+		t.Errorf("a topic after another was deleted: %v", out.Err)
+	}
+}
+
 func TestRandomHistoriesReplayToTheSameImage(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

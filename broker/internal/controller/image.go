@@ -29,6 +29,7 @@ type Image struct {
 	brokers        map[int32]*Broker
 	topics         map[string]*Topic
 	byID           map[TopicID]*Topic
+	partitions     int                            // of all topics
 	configs        map[Resource]map[string]string // brokers and groups; a topic has its own
 	features       map[string]int16
 	nextProducerID int64
@@ -120,6 +121,9 @@ func (im *Image) Topics() []*Topic {
 	return out
 }
 
+// PartitionCount is the number of partitions of all topics.
+func (im *Image) PartitionCount() int { return im.partitions }
+
 // TopicCount is the number of topics.
 func (im *Image) TopicCount() int { return len(im.topics) }
 
@@ -160,7 +164,9 @@ func (im *Image) Check() error {
 	if len(im.topics) != len(im.byID) {
 		return fmt.Errorf("controller: %d topic names for %d ids", len(im.topics), len(im.byID))
 	}
+	partitions := 0
 	for name, t := range im.topics {
+		partitions += len(t.Partitions)
 		if t.Name != name || im.byID[t.ID] != t {
 			return fmt.Errorf("controller: topic %s is filed under another name or id", name)
 		}
@@ -169,6 +175,9 @@ func (im *Image) Check() error {
 				return fmt.Errorf("controller: partition %s-%d: %w", name, p, err)
 			}
 		}
+	}
+	if partitions != im.partitions {
+		return fmt.Errorf("controller: %d partitions are counted as %d", partitions, im.partitions)
 	}
 	return nil
 }

@@ -11,6 +11,10 @@ import (
 // maxPartitionsPerRequest bounds what one request may ask for, so that one line cannot exhaust memory; Kafka has the same bound.
 const maxPartitionsPerRequest = 10_000
 
+// maxPartitions bounds the partitions of the cluster, each of which costs its broker memory and an open file: at the 100 MiB that 1,000 may take, this many
+// take 5 GiB.
+const maxPartitions = 50_000
+
 // Env is what deciding needs beside the image.
 type Env struct {
 	Settings *settings.Broker
@@ -53,6 +57,7 @@ func CreateTopics(im *Image, env Env, topics []NewTopic) ([]Record, []CreatedTop
 	var records []Record
 	out := make([]CreatedTopic, 0, len(topics))
 	budget := int64(maxPartitionsPerRequest)
+	room := maxPartitions - im.partitions
 	named := countNames(topics, func(t NewTopic) string { return t.Name })
 	answered := map[string]bool{}
 	made := map[string]bool{}
@@ -66,11 +71,15 @@ func CreateTopics(im *Image, env Env, topics []NewTopic) ([]Record, []CreatedTop
 			continue
 		}
 		rec, err := decideTopic(im, env, t, made, &budget)
+		if err == nil && len(rec.Partitions) > room {
+			err = errNoRoom()
+		}
 		if err != nil {
 			out = append(out, CreatedTopic{Name: t.Name, Err: err})
 			continue
 		}
 		made[t.Name] = true
+		room -= len(rec.Partitions)
 		records = append(records, rec)
 		out = append(out, CreatedTopic{
 			Name: t.Name, ID: rec.ID, Configs: rec.Configs,
@@ -119,6 +128,10 @@ func decideTopic(im *Image, env Env, t NewTopic, made map[string]bool, budget *i
 
 func errTooManyPartitions() error {
 	return fault(kerr.PolicyViolation, "Excessively large number of partitions per request.")
+}
+
+func errNoRoom() error {
+	return fault(kerr.PolicyViolation, "The cluster would have more than %d partitions, which is the most that it holds.", maxPartitions)
 }
 
 func findCollision(im *Image, made map[string]bool, name string) string {
@@ -321,6 +334,7 @@ func CreatePartitions(im *Image, growths []Growth) ([]Record, []GrownTopic) {
 	var records []Record
 	out := make([]GrownTopic, 0, len(growths))
 	named := countNames(growths, func(g Growth) string { return g.Topic })
+	room := maxPartitions - im.partitions
 	for _, g := range growths {
 		n := named[g.Topic]
 		if n == 0 {
@@ -332,7 +346,11 @@ func CreatePartitions(im *Image, growths []Growth) ([]Record, []GrownTopic) {
 			continue
 		}
 		rec, err := decideGrowth(im, g)
+		if err == nil && len(rec.Partitions) > room {
+			err = errNoRoom()
+		}
 		if err == nil {
+			room -= len(rec.Partitions)
 			records = append(records, rec)
 		}
 		out = append(out, GrownTopic{g.Topic, err})
