@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,6 +46,7 @@ type globalTable struct {
 	mu      sync.Mutex
 	follows bool              // it is complete; guarded by mu
 	applied int64             // records; guarded by mu
+	reached []int64           // by partition: the copy has what lies before; guarded by mu
 	drops   map[dropKey]int64 // since it was complete; guarded by mu
 }
 
@@ -120,7 +121,7 @@ func (g *globals) complete(ctx context.Context, topics *client.Topics, t *global
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.follows = true
+	t.follows, t.reached = true, t.positions()
 	g.app.log.Info("global table complete", "topic", t.topic, "store", t.table.Spec.StoreName(), "records", t.applied, "took", time.Since(begun).Round(time.Millisecond))
 	return nil
 }
@@ -276,7 +277,22 @@ func (t *globalTable) commit() error {
 	if err := t.batch.SetCheckpoint(t.part, t.checkpoint()); err != nil {
 		return err
 	}
-	return t.batch.Commit()
+	if err := t.batch.Commit(); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.reached = t.positions()
+	return nil
+}
+
+// positions returns the offset of each partition that the copy is complete up to.
+func (t *globalTable) positions() []int64 {
+	all := make([]int64, len(t.inputs))
+	for _, in := range t.inputs {
+		all[in.partition] = in.next
+	}
+	return all
 }
 
 // globalCheckpoint is what the engine holds of a copy's topic:
@@ -364,8 +380,8 @@ func (g *globals) addTo(p *Progress) {
 	}
 	for _, t := range g.tables {
 		t.mu.Lock()
-		applied, drops := t.applied, maps.Clone(t.drops)
+		one := GlobalProgress{Store: t.table.Spec.StoreName(), Topic: t.topic, Applied: t.applied, Positions: slices.Clone(t.reached), Drops: dropList(t.drops)}
 		t.mu.Unlock()
-		p.Globals = append(p.Globals, GlobalProgress{Store: t.table.Spec.StoreName(), Topic: t.topic, Applied: applied, Drops: dropList(drops)})
+		p.Globals = append(p.Globals, one)
 	}
 }

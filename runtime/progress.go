@@ -65,6 +65,7 @@ type TaskProgress struct {
 type GlobalProgress struct {
 	Store, Topic string
 	Applied      int64   // records of the topic that this instance has read since its start
+	Positions    []int64 // by partition of the topic: the copy has what lies before
 	Drops        []Drops // of records that came after the start
 }
 

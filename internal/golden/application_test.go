@@ -58,6 +58,9 @@ func newApplication(in *interpreter, topo *topology.Topology, config runtime.Con
 			}
 		}
 	}
+	for _, g := range topo.Globals() {
+		m.ends[g.Topic.Resolve(appID)] = map[int32]int64{}
+	}
 	var run context.Context
 	run, m.stop = context.WithCancel(context.Background())
 	go func() {
@@ -122,6 +125,13 @@ func (m *application) committed(p *runtime.Progress) bool {
 			}
 		}
 	}
+	for _, g := range p.Globals {
+		for partition, end := range m.ends[g.Topic] {
+			if int(partition) >= len(g.Positions) || g.Positions[partition] < end {
+				return false
+			}
+		}
+	}
 	return true
 }
 
@@ -137,16 +147,22 @@ func (m *application) findEnds(ctx context.Context) error {
 	return nil
 }
 
-func (m *application) advance(time.Duration) error {
-	return errors.New("the wall clock of an application is the machine's")
-}
+// advance does nothing: the wall clock is the machine's, and no operator of the case goes by it.
+func (m *application) advance(time.Duration) error { return nil }
 
 func (m *application) drops() (map[string]int, bool) {
 	all := map[string]int{}
-	for _, t := range m.app.Progress().Tasks {
-		for _, d := range t.Drops {
+	p := m.app.Progress()
+	add := func(drops []runtime.Drops) {
+		for _, d := range drops {
 			all[d.Operator+" "+d.Reason] += int(d.Count)
 		}
+	}
+	for _, t := range p.Tasks {
+		add(t.Drops)
+	}
+	for _, g := range p.Globals {
+		add(g.Drops)
 	}
 	return all, true
 }

