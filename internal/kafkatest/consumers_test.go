@@ -246,7 +246,8 @@ func TestJavaConsumersOfTheConsumerProtocol(t *testing.T) {
 
 func TestGroupsChangeTheirProtocolWhileRecordsFlow(t *testing.T) {
 	needs(t, "java", "mvn")
-	_, address := proctest.Broker(t, t.TempDir(), "", "--set", "group.initial.rebalance.delay.ms=0")
+	dir := t.TempDir()
+	server, address := proctest.Broker(t, dir, "", "--set", "group.initial.rebalance.delay.ms=0")
 	tool(t, address, topicCommand, "--create", "--topic", "orders", "--partitions", "4")
 	stop := flow(t, address, "orders", 4)
 	h := newHistory()
@@ -263,10 +264,24 @@ func TestGroupsChangeTheirProtocolWhileRecordsFlow(t *testing.T) {
 	h.share(t, map[string]int{"fresh": 4})
 
 	// And back: an old one joins, and the last of the new ones leaves.
-	consumer(t, h, "older", address, "readers", "orders", "classic")
+	older := consumer(t, h, "older", address, "readers", "orders", "classic")
 	h.share(t, map[string]int{"fresh": 2, "older": 2})
 	fresh.stop(t)
 	h.share(t, map[string]int{"older": 4})
 	holds(t, tool(t, address, groupCommand, "--list", "--type"), "Classic")
 	h.complete(t, stop())
+	older.stop(t)
+
+	// Kafka reads every record that all this left in the log.
+	offsets := topicDirs(t, address, dir, "__consumer_offsets")
+	server.Signal(syscall.SIGTERM)
+	server.Succeeded(t)
+	var logs []string
+	for _, d := range offsets {
+		logs = append(logs, files(t, d, ".log")...)
+	}
+	text := dump(t, logs, "--offsets-decoder")
+	holds(t, text, `"groupId":"readers"`, `"subscribedTopicNames":["orders"]`, `"supportedProtocols":[{"name":"range"`, `"assignmentEpoch":`, `"assignmentTimestamp":`,
+		`"metadataHash":`, `"memberEpoch":`, `"assignmentEpochs":`, `"partitionsPendingRevocation":[{`, `payload: <DELETE>`)
+	lacks(t, text, "isvalid: false")
 }
