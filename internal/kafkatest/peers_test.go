@@ -1,11 +1,13 @@
 package kafkatest
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/millrace-io/millrace/internal/proctest"
@@ -33,7 +35,20 @@ func needs(t *testing.T, programs ...string) {
 // script runs the kafka script beside this file and returns what it wrote to standard output.
 func script(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "./kafka", args...)
+	return scriptWith(t, "", args...)
+}
+
+// scriptWith runs the script with an input.
+func scriptWith(t *testing.T, input string, args ...string) string {
+	t.Helper()
+	return scriptContext(t.Context(), t, input, args...)
+}
+
+// scriptContext runs the script until it ends by itself or ctx does.
+func scriptContext(ctx context.Context, t *testing.T, input string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, "./kafka", args...)
+	cmd.Stdin = strings.NewReader(input)
 	var stderr tail
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
