@@ -78,11 +78,7 @@ func joinGlobal[K, V, GK, W, R any](op topology.Op, s *stream.Stream[K, V], t *G
 	if t.b.Graph() != g {
 		g.Fault(op, "takes a table of another Builder")
 	}
-	prefix := "KSTREAM-JOIN-"
-	if left {
-		prefix = "KSTREAM-LEFTJOIN-"
-	}
-	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next topology.Sink[K, R]) topology.Sink[K, V] {
+	n := topology.AddProcessor(g, op, g.NextName("KSTREAM-LEFTJOIN-"), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next topology.Sink[K, R]) topology.Sink[K, V] {
 		j := &globalJoin[K, V, GK, W, R]{left: left, key: key, join: join, rows: t.store.View(w.Global(n, t.store)), next: next, keyNull: serde.NullCheck[GK](),
 			isNull: serde.NullCheck[R](), ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n)}
 		j.at, j.id = w.At(n)

@@ -31,6 +31,7 @@ type App struct {
 
 	// Set by Run before the workers start, immutable then.
 	process    string
+	shape      *topology.Topology // topo with the topics that its patterns match
 	features   client.Features
 	plan       *topology.Plan
 	partitions map[string]int32 // of every topic that is read or written, by real name

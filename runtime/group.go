@@ -204,7 +204,7 @@ func (a *App) tasksOf(partitions map[string][]int32) []topology.TaskID {
 func (a *App) inputsOf(tasks []topology.TaskID) map[string][]int32 {
 	in := make(map[string][]int32)
 	for _, t := range tasks {
-		for _, src := range a.topo.Subtopologies()[t.Subtopology].Sources() {
+		for _, src := range a.shape.Subtopologies()[t.Subtopology].Sources() {
 			for _, ref := range src.Topics {
 				name := ref.Resolve(a.cfg.AppID)
 				if t.Partition < a.partitions[name] && !slices.Contains(in[name], t.Partition) {

@@ -163,3 +163,29 @@ func TestPunctuationsCommitWhatTheyForward(t *testing.T) {
 	}
 	i.end(t)
 }
+
+func TestSourceByPatternReadsWhatExistsAtTheStart(t *testing.T) {
+	c := newCluster(t)
+	c.createTopic(c.name+"-in-a", 2)
+	c.createTopic(c.name+"-in-b", 1)
+	c.createTopic(c.name+"-else", 1)
+	b := stream.NewBuilder()
+	counts := statestore.KeyValue("in-counts", serde.String, serde.Int64)
+	in := stream.FromPattern(b, c.name+"-in-.*", stream.NewTopic("", serde.String, serde.String))
+	ktable.Count(stream.GroupBy(in, func(_, _ string) string { return "all" }, stream.NewTopic("by", serde.String, serde.String)), counts)
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range []string{"-in-a", "-in-b", "-else"} {
+		c.produceRows(c.name+topic, [2]string{"k1", "v"}, [2]string{"k2", "v"}, [2]string{"k3", "v"})
+	}
+	for range 2 { // the second time its own internal topics are there too
+		i := c.start(topo, Config{Workers: 1, CommitInterval: 10 * time.Millisecond})
+		i.await(t, "both topics", time.Minute, func(p Progress) bool { return p.Done() })
+		if n := storeCounts(t, counts, i.app)["all"]; n != 6 {
+			t.Errorf("%d records were counted, want 6", n)
+		}
+		i.end(t)
+	}
+}

@@ -76,7 +76,7 @@ type input struct {
 
 func newTask(w *worker, id topology.TaskID, grant assign.Grant) *task {
 	ctx, cancel := context.WithCancel(w.life)
-	t := &task{w: w, id: id, sub: w.app.topo.Subtopologies()[id.Subtopology], grant: grant, cancel: cancel, done: make(chan struct{}), drops: make(map[dropKey]int64)}
+	t := &task{w: w, id: id, sub: w.app.shape.Subtopologies()[id.Subtopology], grant: grant, cancel: cancel, done: make(chan struct{}), drops: make(map[dropKey]int64)}
 	t.remaining.Store(-1)
 	go func() {
 		defer w.signal()

@@ -22,12 +22,22 @@ func (a *App) prepare(ctx context.Context, admin *kgo.Client) (err error) {
 	if err != nil {
 		return fmt.Errorf("runtime: no broker answered at %s within %v: start one, or correct Config.Brokers: %w", strings.Join(a.cfg.Brokers, ", "), a.cfg.StartTimeout, err)
 	}
+	a.shape = a.topo
+	if a.topo.HasPatterns() {
+		existing, err := client.ListTopics(ctx, admin, a.cfg.StartTimeout)
+		if err != nil {
+			return fmt.Errorf("runtime: topics: %w", err)
+		}
+		if a.shape, err = a.topo.Match(a.cfg.AppID, existing); err != nil {
+			return fmt.Errorf("runtime: %w", err)
+		}
+	}
 	names := a.topicNames()
 	found, err := client.Describe(ctx, admin, names.all(), a.cfg.StartTimeout)
 	if err != nil {
 		return fmt.Errorf("runtime: topics: %w", err)
 	}
-	a.plan, err = a.topo.Plan(a.cfg.AppID, func(topic string) (int32, bool) {
+	a.plan, err = a.shape.Plan(a.cfg.AppID, func(topic string) (int32, bool) {
 		info, ok := found[topic]
 		return int32(len(info.Leaders)), ok
 	})
@@ -57,7 +67,7 @@ func (n topicNames) all() []string {
 
 func (a *App) topicNames() topicNames {
 	var n topicNames
-	for _, sub := range a.topo.Subtopologies() {
+	for _, sub := range a.shape.Subtopologies() {
 		for _, src := range sub.Sources() {
 			for _, ref := range src.Topics {
 				if !ref.Internal {
@@ -112,7 +122,7 @@ func (a *App) layOut(found map[string]client.TopicInfo) {
 	}
 	a.readers = make(map[string]int)
 	stores := 0
-	for _, sub := range a.topo.Subtopologies() {
+	for _, sub := range a.shape.Subtopologies() {
 		for _, src := range sub.Sources() {
 			for _, ref := range src.Topics {
 				a.readers[ref.Resolve(a.cfg.AppID)] = sub.ID()

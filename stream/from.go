@@ -94,6 +94,20 @@ func FromAll[K, V any](b *Builder, topics []Topic[K, V], opts ...SourceOption) *
 	return OfEdge(topology.Edge[K, V]{Node: AddSource(b, op, topics, false, opts...)})
 }
 
+// FromPattern reads all topics whose whole names match a regular expression, as one stream; form says how they are encoded and what their time is, and its name means
+// nothing. The topics are those that exist when the application starts: of instances that start at different times, each reads what it found. A topic that
+// another source reads must not match.
+func FromPattern[K, V any](b *Builder, pattern string, form Topic[K, V], opts ...SourceOption) *Stream[K, V] {
+	op, g, c := topology.Here("stream.FromPattern"), b.Graph(), configOf(opts)
+	re, err := topology.Pattern(pattern)
+	if err != nil {
+		g.Fault(op, "the pattern is no regular expression: %w", err)
+		re, _ = topology.Pattern("")
+	}
+	spec := topology.SourceSpec{Pattern: re, Reset: c.reset, Timestamps: timestampsOf(b, op, form, c)}
+	return OfEdge(topology.Edge[K, V]{Node: topology.AddTopicSource(g, op, g.NextName("KSTREAM-SOURCE-"), spec, form.serdes)})
+}
+
 func configOf(opts []SourceOption) (c sourceConfig) {
 	for _, o := range opts {
 		o(&c)

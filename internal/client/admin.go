@@ -63,6 +63,25 @@ func Describe(ctx context.Context, cl *kgo.Client, names []string, limit time.Du
 	return found, err
 }
 
+// ListTopics returns the names of all topics.
+func ListTopics(ctx context.Context, cl *kgo.Client, limit time.Duration) (names []string, err error) {
+	req := kmsg.NewPtrMetadataRequest() // no list of topics asks for all
+	err = retry(ctx, limit, func() error {
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil {
+			return err
+		}
+		names = names[:0]
+		for _, rt := range resp.Topics {
+			if rt.Topic != nil && rt.ErrorCode == 0 {
+				names = append(names, *rt.Topic)
+			}
+		}
+		return nil
+	})
+	return names, err
+}
+
 // NewTopic is a topic to be created.
 type NewTopic struct {
 	Name              string

@@ -135,7 +135,11 @@ func play(t *testing.T, c *goldenCase, m mode) (reason string) {
 }
 
 func (in *interpreter) config(open func() (statestore.Engine, error)) runtimetest.Config {
-	return runtimetest.Config{Open: open, App: "golden", OneStreamTime: true, Start: time.UnixMilli(in.c.Config.WallClock), WriteBack: in.c.Config.CacheBytes > 0, Faults: in.faults()}
+	topics := map[string]int{}
+	for name := range in.c.Topics {
+		topics[name] = 1
+	}
+	return runtimetest.Config{Open: open, App: "golden", OneStreamTime: true, Partitions: topics, Start: time.UnixMilli(in.c.Config.WallClock), WriteBack: in.c.Config.CacheBytes > 0, Faults: in.faults()}
 }
 
 // faults are the handlers of a case.

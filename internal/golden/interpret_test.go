@@ -283,10 +283,10 @@ func (in *interpreter) topic(name, timestamps string) (stream.Topic[text, text],
 }
 
 func (in *interpreter) source(op *caseOp) streamer {
-	if op.Pattern != "" {
-		skip("source by pattern")
-	}
 	names := op.Topics
+	if op.Pattern != "" {
+		names = []string{op.Pattern}
+	}
 	if op.Topic != "" {
 		names = []string{op.Topic}
 	}
@@ -298,7 +298,9 @@ func (in *interpreter) source(op *caseOp) streamer {
 	}
 	types := in.c.Topics[names[0]]
 	s := &st[text]{keys: textSerde{kindOf(types.Key)}, keyKind: kindOf(types.Key), kind: kindOf(types.Value)}
-	if len(topics) == 1 {
+	if op.Pattern != "" {
+		s.s = stream.FromPattern(in.b, op.Pattern, topics[0], opts...)
+	} else if len(topics) == 1 {
 		s.s = stream.From(in.b, topics[0], opts...)
 	} else {
 		s.s = stream.FromAll(in.b, topics, opts...)

@@ -63,6 +63,9 @@ func AddTopicSource[K, V any](g *Graph, op Op, name string, spec SourceSpec, s S
 	for _, t := range spec.Topics {
 		s.check(g, op, t.Name)
 	}
+	if spec.Pattern != nil {
+		s.check(g, op, spec.shownPattern())
+	}
 	return AddSource(g, op, name, spec, func(w *Wiring, n *Node, next Sink[K, V]) Entry {
 		d := newDecoder(s)
 		at, id := w.At(n)

@@ -52,10 +52,15 @@ func weight(n *Node, memo map[*Node]int) int {
 func (n *Node) describe(b *strings.Builder) {
 	switch n.kind {
 	case sourceNode:
+		if n.isPattern() {
+			fmt.Fprintf(b, "Source: %s (topics: %s)\n      --> %s", n.name, n.source.shownPattern(), neighbours(n.children))
+			return
+		}
 		names := make([]string, len(n.source.Topics))
 		for i, ref := range n.source.Topics {
 			names[i] = ref.display()
 		}
+		slices.Sort(names)
 		fmt.Fprintf(b, "Source: %s (topics: [%s])\n      --> %s", n.name, strings.Join(names, ", "), neighbours(n.children))
 	case processorNode:
 		names := make([]string, len(n.stores))

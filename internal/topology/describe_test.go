@@ -209,3 +209,25 @@ func TestFingerprintFollowsStructureAndDurableNames(t *testing.T) {
 		}
 	}
 }
+
+// TestDescribeShowsGlobalTablesPatternsAndChosenTopics has the lines that Kafka Streams prints for them; a global table's number comes after those of the tasks.
+func TestDescribeShowsGlobalTablesPatternsAndChosenTopics(t *testing.T) {
+	b := stream.NewBuilder()
+	g := ktable.FromGlobal(b, text("g"), statestore.KeyValue("G", serde.String, serde.String))
+	s := stream.FromPattern(b, "in-.*", text(""))
+	j := ktable.JoinGlobal(s, g, func(_, v string) string { return v }, func(v, row string) string { return v + row })
+	stream.ToBy(j, func(_, v string) stream.Topic[string, string] { return text(v) })
+	stream.To(stream.FromAll(b, []stream.Topic[string, string]{text("z"), text("a")}), text("out"))
+	have := build(t, b).String()
+	for _, want := range []string{
+		"    Source: KSTREAM-SOURCE-0000000002 (topics: in-.*)\n      --> KSTREAM-LEFTJOIN-0000000003\n",
+		"    Sink: KSTREAM-SINK-0000000004 (extractor class: describe_test.go:",
+		"    Source: KSTREAM-SOURCE-0000000005 (topics: [a, z])\n",
+		"  Sub-topology: 2 for global store (will not generate tasks)\n    Source: KSTREAM-SOURCE-0000000000 (topics: [g])\n      --> KTABLE-SOURCE-0000000001\n" +
+			"    Processor: KTABLE-SOURCE-0000000001 (stores: [G])\n      --> none\n      <-- KSTREAM-SOURCE-0000000000\n",
+	} {
+		if !strings.Contains(have, want) {
+			t.Errorf("no %q in\n%s", want, have)
+		}
+	}
+}

@@ -73,7 +73,7 @@ func (t *Topology) drawnTopics() (refs []TopicRef) {
 	for _, n := range t.nodes {
 		switch n.kind {
 		case sourceNode:
-			for _, ref := range n.source.Topics {
+			for _, ref := range n.drawnSources() {
 				add(ref)
 			}
 		case sinkNode:
@@ -85,12 +85,20 @@ func (t *Topology) drawnTopics() (refs []TopicRef) {
 	return refs
 }
 
+// drawnSources are the topics that a source reads; a pattern is drawn as one.
+func (n *Node) drawnSources() []TopicRef {
+	if n.isPattern() {
+		return []TopicRef{{Name: n.source.shownPattern()}}
+	}
+	return n.source.Topics
+}
+
 // drawEdges calls edge for every way of a record and store for every use of a store.
 func (t *Topology) drawEdges(edge, store func(from, to string)) {
 	for _, n := range t.nodes {
 		switch n.kind {
 		case sourceNode:
-			for _, ref := range n.source.Topics {
+			for _, ref := range n.drawnSources() {
 				edge("topic "+ref.Name, n.name)
 			}
 		case sinkNode:

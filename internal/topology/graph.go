@@ -3,6 +3,7 @@ package topology
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/millrace-io/millrace/statestore"
@@ -132,8 +133,10 @@ func (g *Graph) add(n *Node) *Node {
 // SourceSpec describes a source.
 type SourceSpec struct {
 	Topics []TopicRef
-	Reset  ResetPolicy
-	Table  bool // a table's source: no other source may read its topic
+	// Pattern, if set, stands in place of Topics for all that match it; see [Pattern].
+	Pattern *regexp.Regexp
+	Reset   ResetPolicy
+	Table   bool // a table's source: no other source may read its topic
 	// Timestamps makes the source's timestamp extractor for one task; nil means [RecordTime].
 	Timestamps func(w *Wiring) TimestampFunc
 }

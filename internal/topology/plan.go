@@ -135,7 +135,7 @@ func (p *planner) width(s *Subtopology) (n int32) {
 // coerce applies the co-partitioning rules and reports whether it fixed a count that was derived before.
 func (p *planner) coerce() (changed bool) {
 	for _, g := range p.topo.groups {
-		topics := g.topics()
+		topics := g.topics(p.topo)
 		want, from, ok := p.agreed(g.op, topics)
 		if !ok {
 			continue
@@ -235,7 +235,7 @@ func (t *Topology) subOf(n *Node) *Subtopology {
 }
 
 // topics are the source topics above the nodes of a group, in order of declaration.
-func (g copartition) topics() []TopicRef {
+func (g copartition) topics(t *Topology) []TopicRef {
 	var refs []TopicRef
 	seen := map[*Node]bool{}
 	var up func(n *Node)
@@ -245,7 +245,7 @@ func (g copartition) topics() []TopicRef {
 		}
 		seen[n] = true
 		if n.kind == sourceNode {
-			for _, ref := range n.source.Topics {
+			for _, ref := range t.topicsOf(n) {
 				if !slices.Contains(refs, ref) {
 					refs = append(refs, ref)
 				}
@@ -271,7 +271,7 @@ func (t *Topology) checkEnforcedCounts() (faults []error) {
 	}
 	for _, g := range t.groups {
 		var fixed []TopicRef
-		for _, ref := range g.topics() {
+		for _, ref := range g.topics(t) {
 			if asked[ref] > 0 {
 				fixed = append(fixed, ref)
 			}

@@ -16,6 +16,7 @@ type Topology struct {
 	groups      []copartition
 	globals     []*Global
 	fingerprint string
+	matched     map[*Node][]TopicRef // what patterns stand for, nil before Match
 }
 
 // Subtopology is a part of a topology whose operators exchange records in memory: between sub-topologies, records travel through repartition topics. Each

@@ -14,7 +14,8 @@ import (
 type Config struct {
 	// App is the application's id, before the names of internal topics. Default "test".
 	App string
-	// Partitions is the number of partitions of the topics named in it; all others have one. Internal topics follow from it.
+	// Partitions is the number of partitions of the topics named in it; all others have one. Internal topics follow from it. Sources by pattern read those of the
+	// topics named here that match.
 	Partitions map[string]int
 	// OneStreamTime lets all tasks have one stream time, the highest of them, as if they were one task: Kafka Streams' TopologyTestDriver is like that.
 	OneStreamTime bool

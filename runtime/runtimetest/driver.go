@@ -3,6 +3,7 @@ package runtimetest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -55,6 +56,11 @@ func New(t *stream.Topology, config Config) (*Driver, error) {
 	d.arrivals = newArrivals(d.config.Shuffle)
 	d.now = d.config.Start.UnixMilli()
 	d.lastCommit = d.now
+	t, err := t.Match(d.config.App, slices.Collect(maps.Keys(d.config.Partitions)))
+	if err != nil {
+		return nil, fmt.Errorf("runtimetest: %w", err)
+	}
+	d.topo = t
 	plan, err := t.Plan(d.config.App, func(name string) (int32, bool) {
 		if isInternal(t, d.config.App, name) {
 			return 0, false
