@@ -26,7 +26,7 @@
 //	MapValuesCtx(s, func(ctx context.Context, key K, v V) (W, error))
 //
 // The context ends when the task does, and tells about the record in process ([MetaOf]). An error, and a panic in any function, names the operator, your line and
-// the record; what happens then is the choice of the fault handler, by default the application stops.
+// the record; what happens then is the choice of the handlers of [Faults], by default the application stops.
 //
 // # Null
 //
