@@ -113,9 +113,7 @@ func joinStreams[K, L, R, O any](op topology.Op, left *Stream[K, L], right *Stre
 		g.AddStore(op, a, alone)
 		g.Connect(b, j.unmatched)
 		g.TakeNullKeys(a)
-	}
-	if kind == outerJoin {
-		g.TakeNullKeys(b)
+		g.TakeNullKeys(b) // a left join drops and counts them
 	}
 	g.Connect(a, j.right)
 	g.Connect(b, j.left)

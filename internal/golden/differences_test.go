@@ -163,21 +163,31 @@ func read(src string, into any) {
 	}
 }
 
+// differenceOf is what is to be different in a case, and whether anything is.
+func differenceOf(name string) (difference, bool) {
+	if d, ok := differences[name]; ok {
+		return d, true
+	}
+	d, ok := randomDifferences[name]
+	return d, ok
+}
+
 // differs puts our own expectation in place of the library's where they differ.
 func differs(c *goldenCase) {
-	if differences[c.Name].noError {
+	d, _ := differenceOf(c.Name)
+	if d.noError {
 		c.Expect.Error, c.Expect.Stores = nil, map[string][]storeEntry{}
 	}
-	for step, n := range differences[c.Name].dropped {
+	for step, n := range d.dropped {
 		c.Expect.Dropped += n - c.Steps[step].Expect.Dropped
 		c.Steps[step].Expect.Dropped = n
 	}
-	for name, want := range differences[c.Name].stores {
+	for name, want := range d.stores {
 		var entries []storeEntry
 		read(want, &entries)
 		c.Expect.Stores[name] = entries
 	}
-	for step, want := range differences[c.Name].out {
+	for step, want := range d.out {
 		c.Steps[step].Expect.Out = nil
 		read(want, &c.Steps[step].Expect.Out)
 	}

@@ -13,7 +13,7 @@ import (
 // ours has one record per key and commit where the library's has one per change: what we wrote for a key must be among what the library wrote, in its
 // order, and end with the same record, so that a restore from either gives the same store.
 func (in *interpreter) internal(t *testing.T, m machine) {
-	if _, differ := differences[in.c.Name]; differ {
+	if _, differ := differenceOf(in.c.Name); differ {
 		return
 	}
 	for _, topic := range sortedKeys(in.c.Expect.Internal) {
@@ -92,14 +92,20 @@ func (in *interpreter) processed(topic string) bool {
 	})
 }
 
-// missing returns the first record of ours that the library has not written in this order.
+// missing returns a record of ours that the library has not written, or not in this order among those of its key.
 func missing(have, want []string) string {
+	byKey := map[string][]string{}
+	for _, w := range want {
+		key, _, _ := strings.Cut(w, "=")
+		byKey[key] = append(byKey[key], w)
+	}
 	for _, h := range have {
-		i := slices.Index(want, h)
+		key, _, _ := strings.Cut(h, "=")
+		i := slices.Index(byKey[key], h)
 		if i < 0 {
 			return h
 		}
-		want = want[i+1:]
+		byKey[key] = byKey[key][i+1:]
 	}
 	return ""
 }

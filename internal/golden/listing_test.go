@@ -5,29 +5,22 @@ import (
 	"slices"
 )
 
-// listed is an entry of a store of windows or sessions, with what the library's stores are ordered by: a window's start, a session's end and start.
+// listed is an entry of a store of windows or sessions, with the time that the library's stores go by: a window's start, a session's end.
 type listed struct {
 	storeEntry
-	time, start int64
+	time int64
 }
 
 // inLibraryOrder brings the entries of a store into the order in which the library lists them. Ours lists by key and then by time; the library's stores differ: those in
-// memory and those that emit on close go by time, the others by segments of time and by key within.
-func (in *interpreter) inLibraryOrder(op *caseOp, entries []listed) (out []storeEntry) {
+// memory, and windows that are emitted on close, go by time, the others by segments of time and by key within.
+func (in *interpreter) inLibraryOrder(op *caseOp, sessions bool, entries []listed) (out []storeEntry) {
 	retention, _ := in.retention(op.Store + "-changelog")
-	segment, startFirst := max(retention/2, 60_000), false
-	switch inMemory := op.StoreType == "inMemory" || op.StoreType == "" && in.c.Config.StoreType == "inMemory"; {
-	case inMemory:
+	segment := max(retention/2, 60_000)
+	inMemory := op.StoreType == "inMemory" || op.StoreType == "" && in.c.Config.StoreType == "inMemory"
+	if inMemory || !sessions && in.closes(op) {
 		segment = 1
-	case in.closes(op):
-		segment, startFirst = 1, true
 	}
-	slices.SortStableFunc(entries, func(a, b listed) int {
-		if c := cmp.Compare(a.time/segment, b.time/segment); c != 0 || !startFirst {
-			return c
-		}
-		return cmp.Compare(a.start, b.start)
-	})
+	slices.SortStableFunc(entries, func(a, b listed) int { return cmp.Compare(a.time/segment, b.time/segment) })
 	for _, e := range entries {
 		out = append(out, e.storeEntry)
 	}

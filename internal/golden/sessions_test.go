@@ -93,9 +93,9 @@ func session[V any](in *interpreter, op *caseOp, keys serde.Serde[text], values 
 				if err != nil {
 					return nil, err
 				}
-				all = append(all, listed{entry(e), e.End, e.Start})
+				all = append(all, listed{entry(e), e.End})
 			}
-			return in.inLibraryOrder(op, all), nil
+			return in.inLibraryOrder(op, true, all), nil
 		},
 		query: func(m machine, s *caseStep) (out []storeEntry, err error) {
 			sessions, err := view(m, spec)

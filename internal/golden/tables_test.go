@@ -326,9 +326,9 @@ func window[V any](in *interpreter, op *caseOp, w *wi, values serde.Serde[V]) *s
 					return nil, err
 				}
 				key := keyText(stream.Windowed[text]{Key: keyText(e.Key), Start: e.Start, End: w.end(e.Start)})
-				all = append(all, listed{storeEntry{Key: key.ptr(), Value: valueText(e.Value).ptr(), TS: &e.Timestamp}, e.Start, e.Start})
+				all = append(all, listed{storeEntry{Key: key.ptr(), Value: valueText(e.Value).ptr(), TS: &e.Timestamp}, e.Start})
 			}
-			return in.inLibraryOrder(op, all), nil
+			return in.inLibraryOrder(op, false, all), nil
 		},
 		query: func(m machine, s *caseStep) (out []storeEntry, err error) {
 			windows, err := view(m, spec)
