@@ -17,7 +17,7 @@ import (
 func (m *Machine) joinConsumer(g *group, tok Token, r *JoinRequest) {
 	before, err := m.findJoining(g, r)
 	if err != nil {
-		m.refuseJoin(tok, r.MemberID, err)
+		m.refuseJoin(tok, "", err)
 		return
 	}
 	if r.MemberID == "" && r.InstanceID == nil && r.RequireKnownID {
@@ -31,22 +31,16 @@ func (m *Machine) joinConsumer(g *group, tok Token, r *JoinRequest) {
 	}
 	next := classicWishes(before, r, &said)
 	if err := m.checkWishes(g, before, &next); err != nil {
-		m.refuseJoin(tok, r.MemberID, err)
-		return
-	}
-	if before != nil && before.classic == nil && before.instanceID != nil && m.becomeClassic(g, []*consumerMember{before}, &next) {
-		g = m.groups[r.Group]
-		if r.MemberID == "" {
-			m.joinNew(g, tok, r)
-		} else {
-			m.joinKnown(g, tok, r)
-		}
-		m.settle(g)
+		m.refuseJoin(tok, "", err)
 		return
 	}
 	id := r.MemberID
 	if id == "" {
 		id = m.cfg.NewID()
+	}
+	if before != nil && before.classic == nil && before.instanceID != nil && m.becomeClassic(g, []*consumerMember{before}, &returning{id, next}) {
+		m.joinBecomeClassic(m.groups[r.Group], tok, r, id)
+		return
 	}
 	mb := m.settleIn(g, before, id)
 	changed := m.takeWishes(g, mb, id, &next, nil)
@@ -56,6 +50,19 @@ func (m *Machine) joinConsumer(g *group, tok Token, r *JoinRequest) {
 	m.answerJoin(tok, &JoinResponse{Generation: mb.epoch, ProtocolType: consumerType, Protocol: next.classic.protocols[0].Name, MemberID: id})
 	mb.deadline, mb.syncBy, mb.joinBy = m.now.Add(r.SessionTimeout), m.now.Add(r.RebalanceTimeout), time.Time{}
 	m.watch(g, mb)
+}
+
+// joinBecomeClassic lets a static member into the group that is a classic one since it came back: at once, unless the assignment that
+// the group has is of an older epoch.
+func (m *Machine) joinBecomeClassic(g *group, tok Token, r *JoinRequest, id string) {
+	if g.state == Stable {
+		m.answerJoin(tok, &JoinResponse{Generation: g.generation, ProtocolType: g.protocolType, Protocol: g.protocol, MemberID: id})
+		return
+	}
+	known := *r
+	known.MemberID = id
+	m.joinKnown(g, tok, &known)
+	m.settle(g)
 }
 
 // findJoining finds the member that joins, or whose place is taken; nil for somebody new.

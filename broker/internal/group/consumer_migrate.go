@@ -24,7 +24,10 @@ func (m *Machine) becomeConsumer(g *group, id string) (*group, error) {
 			m.failMember(mb, kerr.RebalanceInProgress)
 		}
 	}
-	generation := max(g.generation, firstEpoch)
+	generation, epoch := max(g.generation, firstEpoch), max(g.generation, firstEpoch)
+	if g.state != Stable {
+		epoch++ // its members had no assignment, or not all of them: they get one
+	}
 	if g.written {
 		m.putDown(entry.Record{Key: m.enc.groupKey(id)})
 	}
@@ -33,7 +36,7 @@ func (m *Machine) becomeConsumer(g *group, id string) (*group, error) {
 		g.consumer = newConsumerGroup()
 	}
 	if len(members) > 0 {
-		m.upgrade(g, members, generation)
+		m.upgrade(g, members, generation, epoch)
 	}
 	return g, nil
 }
@@ -87,14 +90,15 @@ func (m *Machine) planUpgrade(g *group) ([]migrant, error) {
 	return all, nil
 }
 
-// upgrade writes the members of a group that was a classic one, as Kafka orders it.
-func (m *Machine) upgrade(g *group, members []migrant, generation int32) {
+// upgrade writes the members of a group that was a classic one, as Kafka orders it. Their generation is their epoch, and that of what
+// they have.
+func (m *Machine) upgrade(g *group, members []migrant, generation, epoch int32) {
 	for i := range members {
 		m.putDown(m.enc.consumerMember(g.id, members[i].id, &members[i].subscription))
 	}
 	c, md := g.consumer, m.cfg.Topics()
 	c.checked = md.Version()
-	m.putDown(m.enc.consumerGroup(g.id, generation, c.hashOf(md)))
+	m.putDown(m.enc.consumerGroup(g.id, epoch, c.hashOf(md)))
 	for _, mb := range members {
 		m.putDown(m.enc.target(g.id, mb.id, mb.held.target()))
 	}
@@ -117,10 +121,15 @@ func (h holdings) target() map[[16]byte][]int32 {
 	return out
 }
 
+// returning is a static member that comes back, perhaps under another id, with the classic protocol.
+type returning struct {
+	id string
+	subscription
+}
+
 // becomeClassic makes a classic group of a consumer group once all of its members speak the classic protocol but those who are gone.
-// back is what the only one of these says about itself if it comes back with the classic protocol, and so stays. It says no if
-// there is nothing to be done, or not allowed.
-func (m *Machine) becomeClassic(g *group, gone []*consumerMember, back *subscription) bool {
+// With back, the only one of these is not gone but comes back. It says no if there is nothing to be done, or not allowed.
+func (m *Machine) becomeClassic(g *group, gone []*consumerMember, back *returning) bool {
 	c := g.consumer
 	left, classic := len(c.members), c.classic
 	for _, mb := range gone {
@@ -159,7 +168,7 @@ func (m *Machine) becomeClassic(g *group, gone []*consumerMember, back *subscrip
 
 // planDowngrade is the classic group that a consumer group would become: stable, with the targets as assignments. It is nil if a
 // member cannot be read, or if the group is too large for a record.
-func (m *Machine) planDowngrade(g *group, gone []*consumerMember, back *subscription) *group {
+func (m *Machine) planDowngrade(g *group, gone []*consumerMember, back *returning) *group {
 	c := g.consumer
 	next := newGroup(g.id)
 	next.protocolType, next.generation, next.since = consumerType, c.epoch, m.now
@@ -167,21 +176,23 @@ func (m *Machine) planDowngrade(g *group, gone []*consumerMember, back *subscrip
 	for _, mb := range gone {
 		out[mb.id] = back == nil
 	}
+	targets := map[string]map[[16]byte][]int32{}
 	for _, mb := range c.inOrder() {
-		s := &mb.subscription
-		if out[mb.id] {
+		id, s := mb.id, &mb.subscription
+		if out[id] {
 			continue
 		}
 		if back != nil && mb == gone[0] {
-			s = back
+			id, s = back.id, &back.subscription
 		}
-		next.add(&member{id: mb.id, instanceID: s.instanceID, clientID: s.clientID, clientHost: s.clientHost,
+		targets[id] = mb.target
+		next.add(&member{id: id, instanceID: s.instanceID, clientID: s.clientID, clientHost: s.clientHost,
 			session: s.classic.session, rebalance: s.rebalance, protocols: s.classic.protocols})
 	}
 	next.protocol = next.choose()
 	size := next.recordBytes()
 	for _, mb := range next.order {
-		mb.assignment = m.assignmentOf(holding(c.members[mb.id].target, 0), mb.metadataFor(next.protocol))
+		mb.assignment = m.assignmentOf(holding(targets[mb.id], 0), mb.metadataFor(next.protocol))
 		size += len(mb.assignment)
 	}
 	if next.protocol == "" || size > m.cfg.MaxRecordBytes {
