@@ -1,6 +1,7 @@
 package stream_test
 
 import (
+	"context"
 	"iter"
 	"testing"
 	"time"
@@ -116,6 +117,12 @@ func TestRecordPathMakesNoAllocation(t *testing.T) {
 			stream.To(stream.ProcessValues(in, func(p *stream.ValueProcessor[int64, int64]) func(*stream.Record[int64, int64]) error {
 				return func(r *stream.Record[int64, int64]) error { return p.Forward(stream.With(r, r.Value+1)) }
 			}), out)
+		}, 1},
+		{"wrapped", func(in *stream.Stream[int64, int64]) {
+			in.Edge().Node.Graph().Wrap(topology.Op{}, func(stream.OperatorInfo) stream.Around {
+				return func(_ context.Context, r *stream.RecordHead, process func() error) error { return process() }
+			})
+			stream.To(stream.MapValues(in, func(v int64) int64 { return v + 1 }), out)
 		}, 1},
 		{"sinks by function", func(in *stream.Stream[int64, int64]) {
 			stream.ToBy(in, func(_, _ int64) stream.Topic[int64, int64] { return out })

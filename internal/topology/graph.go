@@ -20,6 +20,7 @@ type Graph struct {
 	reparts    []*repartition
 	groups     []copartition
 	globals    []*Global
+	wrappers   []Wrapper
 	faults     []error
 	built      bool // Build has returned a topology: nothing can be added to it
 }

@@ -15,6 +15,7 @@ type Topology struct {
 	reparts     []*repartition
 	groups      []copartition
 	globals     []*Global
+	wrappers    []Wrapper
 	fingerprint string
 	matched     map[*Node][]TopicRef // what patterns stand for, nil before Match
 }
@@ -127,7 +128,7 @@ func (u *storeUse) decl() StoreDecl {
 // cut divides the graph: nodes that are connected by edges or share a store are one sub-topology. Ids follow the order in which sources were added,
 // which is topological, since what feeds a repartition topic is added before what reads it.
 func cut(g *Graph) *Topology {
-	t := &Topology{nodes: g.nodes, reparts: g.reparts, groups: g.groups, globals: g.globals}
+	t := &Topology{nodes: g.nodes, reparts: g.reparts, groups: g.groups, globals: g.globals, wrappers: g.wrappers}
 	for _, u := range g.stores {
 		t.stores = append(t.stores, u.decl())
 	}

@@ -132,6 +132,7 @@ func EntryOf[K, V any](w *Wiring, n *Node) Sink[K, V] {
 // above go on as if it had returned.
 func guard[K, V any](w *Wiring, n *Node, in Sink[K, V]) any {
 	t := w.task
+	in = wrapped(w, n, in)
 	if t.policy == nil || !t.policy.guards() {
 		return in
 	}
