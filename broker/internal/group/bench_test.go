@@ -92,3 +92,58 @@ func BenchmarkCommit(b *testing.B) {
 		}
 	}
 }
+
+// crowd is a consumer group with so many members and partitions, at rest.
+func crowd(tb testing.TB, members int, partitions int32) *world {
+	w := newWorld(Config{MaxBytes: 1 << 30, MaxGroupBytes: 1 << 30})
+	w.topics.create("t", partitions)
+	for i := range members {
+		res, b := w.m.ConsumerHeartbeat(w.now, &ConsumerHeartbeatRequest{Group: "g", MemberID: fmt.Sprintf("m%05d", i), Topics: []string{"t"}, Owned: []OwnedTopic{}})
+		w.write(res)
+		if b.Err != nil {
+			tb.Fatal(b.Err)
+		}
+	}
+	w.advance(defaultAssignmentInterval)
+	for range 2 { // everybody gives up, then gets
+		for _, mb := range w.m.groups["g"].consumer.inOrder() {
+			res, b := w.m.ConsumerHeartbeat(w.now, &ConsumerHeartbeatRequest{Group: "g", MemberID: mb.id, MemberEpoch: mb.epoch, Rebalance: -1, Owned: mb.assigned.byTopic()})
+			w.write(res)
+			if b.Err != nil {
+				tb.Fatal(b.Err)
+			}
+		}
+	}
+	return w
+}
+
+// A heartbeat of a consumer group at rest costs its answer, however large the group is.
+func TestConsumerHeartbeatAllocatesItsAnswer(t *testing.T) {
+	w := crowd(t, 100, 100)
+	mb := w.m.groups["g"].consumer.members["m00042"]
+	r := ConsumerHeartbeatRequest{Group: "g", MemberID: mb.id, MemberEpoch: mb.epoch, Rebalance: -1, ClientID: mb.clientID}
+	if n := testing.AllocsPerRun(100, func() {
+		if res, b := w.m.ConsumerHeartbeat(w.now, &r); b.Err != nil || len(res.Records) > 0 {
+			t.Fatalf("%+v, %d records", b, len(res.Records))
+		}
+	}); n > 2 {
+		t.Errorf("a heartbeat makes %v allocations", n)
+	}
+}
+
+func BenchmarkConsumerHeartbeat(b *testing.B) {
+	w := crowd(b, 1000, 1000)
+	mb := w.m.groups["g"].consumer.members["m00042"]
+	r := ConsumerHeartbeatRequest{Group: "g", MemberID: mb.id, MemberEpoch: mb.epoch, Rebalance: -1}
+	b.ReportAllocs()
+	for b.Loop() {
+		w.m.ConsumerHeartbeat(w.now, &r)
+	}
+}
+
+// BenchmarkConsumerCrowd is a thousand members that join a topic of a thousand partitions and come to rest.
+func BenchmarkConsumerCrowd(b *testing.B) {
+	for b.Loop() {
+		crowd(b, 1000, 1000)
+	}
+}

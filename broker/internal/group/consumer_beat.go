@@ -43,7 +43,7 @@ func (m *Machine) replaceConsumer(g *group, before *consumerMember, id string) *
 // beat is a heartbeat that is in order: the member's wishes are taken over, the group's target is brought up to date, and the
 // member goes as far towards its own as it can.
 func (m *Machine) beat(g *group, mb *consumerMember, id string, next *subscription, r *ConsumerHeartbeatRequest) *ConsumerHeartbeatResponse {
-	changed := m.takeWishes(g, mb, id, next, r.Visible)
+	changed := m.takeWishes(g, mb, id, next)
 	mb = g.consumer.members[id]
 	m.refreshTarget(g)
 	held := mb.assigned
@@ -62,7 +62,7 @@ func (m *Machine) beat(g *group, mb *consumerMember, id string, next *subscripti
 
 // takeWishes takes over what a member says about itself, and brings the group's patterns and its epoch up to date. It says whether
 // the member is subscribed to other topics now.
-func (m *Machine) takeWishes(g *group, mb *consumerMember, id string, next *subscription, visible func(string) bool) (changed bool) {
+func (m *Machine) takeWishes(g *group, mb *consumerMember, id string, next *subscription) (changed bool) {
 	c := g.consumer
 	var old subscription
 	if mb != nil {
@@ -76,7 +76,7 @@ func (m *Machine) takeWishes(g *group, mb *consumerMember, id string, next *subs
 	if old.pattern != next.pattern && old.pattern != "" && c.users[old.pattern] == 0 {
 		m.forgetPattern(g, old.pattern)
 	}
-	if m.resolvePatterns(g, visible) {
+	if m.resolvePatterns(g) {
 		bump = true
 	}
 	m.refreshEpoch(g, bump)

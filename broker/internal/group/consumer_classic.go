@@ -43,7 +43,7 @@ func (m *Machine) joinConsumer(g *group, tok Token, r *JoinRequest) {
 		return
 	}
 	mb := m.settleIn(g, before, id)
-	changed := m.takeWishes(g, mb, id, &next, nil)
+	changed := m.takeWishes(g, mb, id, &next)
 	m.refreshTarget(g)
 	mb = g.consumer.members[id]
 	m.reconcile(g, mb, changed, m.ownedIDs(&said))

@@ -47,8 +47,8 @@ func checkPattern(text string) error {
 }
 
 // resolvePatterns finds the topics of patterns that are new, and of all of them when topics may have come or gone. It says whether
-// the group is subscribed to others than before. visible is the member's view: it stands for the group's.
-func (m *Machine) resolvePatterns(g *group, visible func(string) bool) (changed bool) {
+// the group is subscribed to others than before.
+func (m *Machine) resolvePatterns(g *group) (changed bool) {
 	c, md := g.consumer, m.cfg.Topics()
 	if len(c.users) == 0 {
 		return false
@@ -56,7 +56,7 @@ func (m *Machine) resolvePatterns(g *group, visible func(string) bool) (changed 
 	all := m.patternsDue(c, md.Version())
 	for _, text := range slices.Sorted(maps.Keys(c.users)) {
 		if old := c.patterns[text]; old == nil || all {
-			changed = m.resolvePattern(g, text, old, md, visible) || changed
+			changed = m.resolvePattern(g, text, old, md) || changed
 		}
 	}
 	if all {
@@ -71,12 +71,12 @@ func (m *Machine) patternsDue(c *consumerGroup, version uint64) bool {
 	return since >= minPatternPause && (c.resolvedAt != version || since >= m.cfg.PatternRefresh)
 }
 
-func (m *Machine) resolvePattern(g *group, text string, old *pattern, md Metadata, visible func(string) bool) (changed bool) {
+func (m *Machine) resolvePattern(g *group, text string, old *pattern, md Metadata) (changed bool) {
 	p := &pattern{topics: []string{}, version: int64(md.Version()), at: m.now}
 	if re, err := compilePattern(text); err == nil { // who wrote the log may have allowed what we do not
 		room := m.cfg.MaxRecordBytes - recordRoom
 		for _, name := range md.TopicNames() {
-			if !re.MatchString(name) || visible != nil && !visible(name) {
+			if !re.MatchString(name) {
 				continue
 			}
 			if room -= 2 + len(name); room < 0 {

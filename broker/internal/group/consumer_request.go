@@ -76,8 +76,7 @@ type ConsumerHeartbeatRequest struct {
 	Assignor    *string
 	Owned       []OwnedTopic // nil: as before
 
-	RequireID bool                    // v1 on: the client makes its member id
-	Visible   func(topic string) bool // which topics a pattern may match for this client; nil: all
+	RequireID bool // v1 on: the client makes its member id
 }
 
 // ConsumerHeartbeatResponse tells a member where it stands.
