@@ -93,7 +93,6 @@ func (a *App) openGlobals(ctx context.Context, engines *engines) (g *globals, er
 
 // complete brings a copy to the end that its topic has now.
 func (g *globals) complete(ctx context.Context, topics *client.Topics, t *globalTable) (err error) {
-	begun := time.Now()
 	if t.part, err = t.engine.Partition(t.table.Spec.StoreName(), topology.GlobalPartition); err != nil {
 		return err
 	}
@@ -122,7 +121,7 @@ func (g *globals) complete(ctx context.Context, topics *client.Topics, t *global
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.follows, t.reached = true, t.positions()
-	g.app.log.Info("global table complete", "topic", t.topic, "store", t.table.Spec.StoreName(), "records", t.applied, "took", time.Since(begun).Round(time.Millisecond))
+	g.app.log.Info("global table complete", "topic", t.topic, "store", t.table.Spec.StoreName(), "records", t.applied)
 	return nil
 }
 
