@@ -45,6 +45,9 @@ type dataDir struct {
 // openDataDir takes the directory for this process.
 func openDataDir(files vfs.FS, path string) (_ *dataDir, err error) {
 	d := &dataDir{fs: files, path: path}
+	if err := d.checkWhole(); err != nil {
+		return nil, err
+	}
 	if err := d.make(); err != nil {
 		return nil, fmt.Errorf("broker: data directory %s cannot be made: %w", path, err)
 	}
@@ -60,6 +63,19 @@ func openDataDir(files vfs.FS, path string) (_ *dataDir, err error) {
 		return nil, err
 	}
 	return d, d.takeMarker()
+}
+
+// checkWhole refuses a directory that was used before and lacks a part: an empty one in its place would stand for data that is gone.
+func (d *dataDir) checkWhole() error {
+	if _, err := d.fs.Stat(d.sub(formatFile)); err != nil {
+		return nil // a new one; whatever else is wrong shows when it is made
+	}
+	for _, sub := range []string{metadataDir, topicsDir} {
+		if _, err := d.fs.Stat(d.sub(sub)); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("broker: data directory %s was used before and lacks %s: bring it back, or begin with another directory", d.path, sub)
+		}
+	}
+	return nil
 }
 
 // make creates the directories, durably: a file is no safer than the entry of the directory that it lies in.

@@ -94,6 +94,12 @@ func (b *Broker) Restart() {
 	b.start()
 }
 
+// Ended notes that the test ended the server itself.
+func (b *Broker) Ended() {
+	b.t.Helper()
+	b.ended()
+}
+
 // Resume starts a broker that was stopped on the data that is there now.
 func (b *Broker) Resume() {
 	b.t.Helper()

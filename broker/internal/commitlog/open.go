@@ -45,6 +45,14 @@ func (l *Log) recover(o *OpenOptions) error {
 	return l.clear(o.RecoveryPoint)
 }
 
+// checkNothing refuses an empty directory where records were flushed: somebody removed them, and offsets that were given once must not be given again.
+func checkNothing(o *OpenOptions) error {
+	if o.RecoveryPoint > o.LogStart {
+		return fmt.Errorf("%w: the records from %d to %d, which were on the disk, are gone", ErrCorrupt, o.LogStart, o.RecoveryPoint)
+	}
+	return nil
+}
+
 // load builds the log's state from its directory.
 func (l *Log) load(o *OpenOptions) error {
 	l.start.Store(int64(o.LogStart))
@@ -54,7 +62,7 @@ func (l *Log) load(o *OpenOptions) error {
 	names, err := l.fs.List(l.dir)
 	if err != nil {
 		if isNotExist(err) {
-			return nil
+			return checkNothing(o)
 		}
 		return err
 	}
@@ -65,7 +73,7 @@ func (l *Log) load(o *OpenOptions) error {
 		return err
 	}
 	if len(l.segs()) == 0 {
-		return nil
+		return checkNothing(o)
 	}
 	if err := l.recoverSegments(o); err != nil {
 		return err

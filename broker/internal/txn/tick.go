@@ -74,8 +74,9 @@ func atLook(t time.Time, interval time.Duration) time.Time {
 	if interval <= 0 {
 		return t
 	}
-	if look := t.Truncate(interval); look.Before(t) {
-		return look.Add(interval)
+	// Adding keeps the reading of a clock that does not jump, where t has one.
+	if since := t.Sub(t.Truncate(interval)); since > 0 {
+		return t.Add(interval - since)
 	}
 	return t
 }
