@@ -127,7 +127,7 @@ func (m *Machine) targetDue(g *group) time.Time {
 	if len(c.members) == 0 || c.epoch <= c.assignmentEpoch {
 		return time.Time{}
 	}
-	if c.assigned.IsZero() {
+	if c.assigned.IsZero() || c.assigned.After(m.now) { // the latter by another coordinator's clock, or by ours before it was set back
 		return m.now
 	}
 	return c.assigned.Add(m.cfg.Consumer(g.id).AssignmentInterval)

@@ -68,8 +68,9 @@ func (m *Machine) fence(g *group, gone ...*consumerMember) {
 			m.forgetPattern(g, text)
 		}
 	}
-	c.checked = m.cfg.Topics().Version()
-	m.putDown(m.enc.consumerGroup(g.id, c.epoch+1, c.hashOf(m.cfg.Topics())))
+	md := m.cfg.Topics()
+	c.checked = md.Version()
+	m.putDown(m.enc.consumerGroup(g.id, c.epoch+1, c.hashOf(md)))
 }
 
 // writeMemberEnd writes that a member is gone.

@@ -137,3 +137,20 @@ func TestMemberIDsFitIntoARecord(t *testing.T) {
 		})
 	}
 }
+
+// The time of the last assignment is in the log, and the clock of the coordinator that reads it may be behind.
+func TestAClockThatWentBackHoldsUpNoAssignment(t *testing.T) {
+	w := newWorld(Config{})
+	w.topics.create("t", 2)
+	join := func(id string) *ConsumerHeartbeatResponse {
+		res, b := w.m.ConsumerHeartbeat(w.now, &ConsumerHeartbeatRequest{Group: "g", MemberID: id, Topics: []string{"t"}, Owned: []OwnedTopic{}})
+		w.write(res)
+		return b
+	}
+	join("a")
+	w.now = w.now.Add(-time.Hour)
+	w.m = w.replay()
+	if b := join("b"); b.Err != nil || b.MemberEpoch != 3 {
+		t.Errorf("an hour before the first assignment b is told %+v", b)
+	}
+}
