@@ -210,32 +210,29 @@ func (c *catalog) slot(ctx context.Context) (slot, error) {
 	return s, nil
 }
 
-// publish makes the publication hold the tables: it makes it or adds to it, and says which tables it added.
-func (c *catalog) publish(ctx context.Context, names []tableName) (added []tableName, err error) {
+// unpublished are those of the tables that the publication does not hold, and whether there is one at all.
+func (c *catalog) unpublished(ctx context.Context, names []tableName) (missing []tableName, exists bool, err error) {
 	there, err := c.one(ctx, `select 1 from pg_publication where pubname = $1`, c.connector)
-	if err != nil {
-		return nil, err
-	}
-	if there == "" {
-		return names, c.exec(ctx, fmt.Sprintf("CREATE PUBLICATION %s FOR TABLE %s WITH (publish_via_partition_root = true)", quoteName(c.connector), quotedList(names)))
+	if err != nil || there == "" {
+		return names, false, err
 	}
 	rows, err := c.query(ctx, `select schemaname, tablename from pg_publication_tables where pubname = $1`, c.connector)
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	have := make(map[tableName]bool, len(rows))
 	for _, r := range rows {
 		have[tableName{string(r[0]), string(r[1])}] = true
 	}
-	for _, n := range names {
-		if !have[n] {
-			added = append(added, n)
-		}
+	return slices.DeleteFunc(slices.Clone(names), func(n tableName) bool { return have[n] }), true, nil
+}
+
+// publish adds tables to the publication, or makes it with them.
+func (c *catalog) publish(ctx context.Context, names []tableName, exists bool) error {
+	if exists {
+		return c.exec(ctx, fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s", quoteName(c.connector), quotedList(names)))
 	}
-	if len(added) == 0 {
-		return nil, nil
-	}
-	return added, c.exec(ctx, fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s", quoteName(c.connector), quotedList(added)))
+	return c.exec(ctx, fmt.Sprintf("CREATE PUBLICATION %s FOR TABLE %s WITH (publish_via_partition_root = true)", quoteName(c.connector), quotedList(names)))
 }
 
 func quotedList(names []tableName) string {

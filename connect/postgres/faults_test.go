@@ -98,6 +98,43 @@ func TestLostSlotAsksForANewSnapshot(t *testing.T) {
 	}
 }
 
+// A new slot makes all former snapshots worthless, also when the connector dies before it has taken the new ones.
+func TestKillAmidANewSnapshotForgetsTheFormerOnes(t *testing.T) {
+	w := newWorld(t, sharedServer(t), ordersSchema+`INSERT INTO orders VALUES (1, 'a', 1), (2, 'b', 2)`)
+	first := w.run(w.config("orders"))
+	w.caughtUp(first)
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.dropSlot()
+	w.exec("DELETE FROM orders WHERE id = 1; INSERT INTO orders VALUES (3, 'c', 3)")
+	source, err := New(w.config("orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dying := &session{Source: source}
+	if err := dying.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := dying.resume(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	dying.close()
+	w.caughtUp(w.run(w.config("orders")))
+	w.wantState("public.orders", map[string]string{`{"id":2}`: `{"id":2,"note":"b","total":"2"}`, `{"id":3}`: `{"id":3,"note":"c","total":"3"}`})
+}
+
+func TestTableTakenOutOfThePublicationGetsANewSnapshot(t *testing.T) {
+	w := newWorld(t, sharedServer(t), ordersSchema+`CREATE TABLE other (id int PRIMARY KEY); INSERT INTO orders VALUES (1, 'a', 1), (2, 'b', 2)`)
+	r := w.run(w.config("orders", "other"))
+	w.caughtUp(r)
+	w.exec(fmt.Sprintf("ALTER PUBLICATION %s DROP TABLE orders", w.name))
+	w.exec("DELETE FROM orders WHERE id = 1; INSERT INTO orders VALUES (3, 'c', 3)")
+	r.ends(ErrTableGone, "public.orders")
+	w.caughtUp(w.run(w.config("orders", "other")))
+	w.wantState("public.orders", map[string]string{`{"id":2}`: `{"id":2,"note":"b","total":"2"}`, `{"id":3}`: `{"id":3,"note":"c","total":"3"}`})
+}
+
 func TestInvalidatedSlotAsksForANewSnapshot(t *testing.T) {
 	server := ownServer(t, map[string]string{"max_slot_wal_keep_size": "1MB", "min_wal_size": "32MB", "max_wal_size": "32MB"})
 	w := newWorld(t, server, ordersSchema)

@@ -65,7 +65,6 @@ func (s *session) resume(ctx context.Context, resnapshot bool) error {
 	}
 	if resnapshot {
 		s.position.main = nil
-		clear(s.position.tables)
 	}
 	if m := s.position.main; m != nil && (m.System != system.SystemID || m.Database != s.catalog.database) {
 		return fmt.Errorf("%w: connector %s follows database %s of cluster %s, this is %s of %s: use another name for it, or ask for a new snapshot",
@@ -80,14 +79,43 @@ func (s *session) resume(ctx context.Context, resnapshot bool) error {
 			return err
 		}
 	}
-	added, err := s.catalog.publish(ctx, chosen)
-	if err != nil {
+	if err := s.publish(ctx, chosen); err != nil {
 		return err
 	}
 	if err := s.slot(ctx, system.SystemID); err != nil {
 		return err
 	}
-	return s.plan(ctx, chosen, added)
+	return s.plan(ctx, chosen)
+}
+
+// publish makes the publication hold the tables. What changed in a table before the publication held it is not in the stream: a snapshot from then is
+// forgotten first, so that a kill on the way cannot leave it behind.
+func (s *session) publish(ctx context.Context, chosen []tableName) error {
+	missing, exists, err := s.catalog.unpublished(ctx, chosen)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	forgotten := 0
+	for _, name := range missing {
+		if s.position.main == nil || s.position.tables[name] == nil {
+			continue
+		}
+		delete(s.position.tables, name)
+		if err := s.forget(ctx, name); err != nil {
+			return err
+		}
+		forgotten++
+	}
+	if forgotten > 0 {
+		at, err := s.position.main.lsn()
+		if err != nil {
+			return err
+		}
+		if err := s.commit(ctx, at); err != nil {
+			return err
+		}
+	}
+	return s.catalog.publish(ctx, missing, exists)
 }
 
 // slot makes sure that the slot is there, free, and holds all that comes after the committed position.
@@ -124,7 +152,8 @@ func (s *session) slot(ctx context.Context, system string) error {
 	}
 }
 
-// makeSlot makes the slot for a first start. One that is there was left by a start that did not get as far as the first position.
+// makeSlot makes the slot for a first start, or a new one. One that is there was left by a start that did not get as far as the first position, or is given
+// up. Snapshots that belong to it are forgotten in the transaction that has the new position: a start after a kill must not take them for the new slot's.
 func (s *session) makeSlot(ctx context.Context, have slot, system string) error {
 	if have.exists {
 		if err := pglogrepl.DropReplicationSlot(ctx, s.replication, s.cfg.Name, pglogrepl.DropReplicationSlotOptions{}); err != nil {
@@ -142,14 +171,17 @@ func (s *session) makeSlot(ctx context.Context, have slot, system string) error 
 	}
 	s.position.main = &mainPosition{System: system, Database: s.catalog.database}
 	s.cfg.Log.Info("made a replication slot", "slot", s.cfg.Name, "lsn", at)
+	for name := range s.position.tables {
+		if err := s.forget(ctx, name); err != nil {
+			return err
+		}
+	}
+	clear(s.position.tables)
 	return s.commit(ctx, at)
 }
 
 // plan finds the tables that need a snapshot and forgets those that are not followed any more.
-func (s *session) plan(ctx context.Context, chosen, added []tableName) error {
-	for _, name := range added { // what changed before the publication held it is not in the stream
-		delete(s.position.tables, name)
-	}
+func (s *session) plan(ctx context.Context, chosen []tableName) error {
 	followed := make(map[tableName]bool, len(chosen))
 	for _, name := range chosen {
 		followed[name] = true
@@ -167,7 +199,7 @@ func (s *session) plan(ctx context.Context, chosen, added []tableName) error {
 		}
 		s.cfg.Log.Warn("a table is not followed any more", "table", name)
 		delete(s.position.tables, name)
-		if err := s.sink.put(ctx, s.sink.positionTopic(), tableKey(s.cfg.Name, name), nil, time.Now()); err != nil {
+		if err := s.forget(ctx, name); err != nil {
 			return err
 		}
 		forgotten++
@@ -176,6 +208,11 @@ func (s *session) plan(ctx context.Context, chosen, added []tableName) error {
 		return s.commit(ctx, s.committed)
 	}
 	return nil
+}
+
+// forget lets the position topic lose a table's snapshot, with the next commit.
+func (s *session) forget(ctx context.Context, name tableName) error {
+	return s.sink.put(ctx, s.sink.positionTopic(), tableKey(s.cfg.Name, name), nil, time.Now())
 }
 
 // commit ends the log's open transaction at a position.
