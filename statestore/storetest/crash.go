@@ -34,6 +34,14 @@ func RunCrash(t *testing.T, medium func() Medium) {
 			testStoreCrash(t, r, medium())
 		}
 	})
+	for _, k := range crashKinds() {
+		t.Run(k.name+"RestoresFromCheckpointAsFromZero", func(t *testing.T) {
+			r := seed(t)
+			for range 5 {
+				testKindCrash(t, r, k, medium())
+			}
+		})
+	}
 }
 
 func testReopen(t *testing.T, m Medium) {
