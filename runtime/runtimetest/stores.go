@@ -17,6 +17,11 @@ func Session[K, V any](d *Driver, spec *statestore.SessionSpec[K, V]) statestore
 	return spec.View(d.partitionsOf(spec.StoreName()))
 }
 
+// Versioned returns the committed rows of a store with history, over all partitions.
+func Versioned[K, V any](d *Driver, spec *statestore.VersionedSpec[K, V]) statestore.ReadOnlyVersioned[K, V] {
+	return spec.View(d.partitionsOf(spec.StoreName()))
+}
+
 // Query returns a view of what is committed in a store of any kind, over all partitions: what runtime.Query is for an application.
 func Query[View any](d *Driver, spec interface {
 	statestore.Spec
