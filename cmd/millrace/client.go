@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/client"
 )
 
 const (
@@ -30,26 +32,11 @@ func (g *globals) connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, er
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
-	if err := ping(ctx, cl); err != nil {
+	if err := client.Ping(ctx, cl, pingTimeout); err != nil {
 		cl.Close()
 		return nil, fmt.Errorf("no broker answers at %s (%s): start one with millrace dev, or name another one with --brokers", strings.Join(g.brokers, ","), dialFault(err))
 	}
 	return cl, nil
-}
-
-// ping asks the cluster for a sign of life within pingTimeout. The client looks at the context only once it is connected, so a server that accepts connections and says
-// nothing is left behind here.
-func ping(ctx context.Context, cl *kgo.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
-	answered := make(chan error, 1)
-	go func() { answered <- cl.Ping(ctx) }()
-	select {
-	case err := <-answered:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // admin runs fn with an admin client under adminTimeout.

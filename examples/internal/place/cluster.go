@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/client"
 )
 
 // Cluster is how to reach a log: addresses, and for one inside this process the dial function.
@@ -42,7 +44,7 @@ func (c *Cluster) Connect(ctx context.Context, report func(string)) error {
 	}
 	defer cl.Close()
 	for try := 1; ; try++ {
-		err := ping(ctx, cl)
+		err := client.Ping(ctx, cl, connectTimeout)
 		where := strings.Join(c.Brokers, ",")
 		switch {
 		case err == nil:
@@ -58,21 +60,6 @@ func (c *Cluster) Connect(ctx context.Context, report func(string)) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-	}
-}
-
-// ping asks the cluster for a sign of life within connectTimeout. The client looks at the context only once it is connected, so a server that accepts connections and
-// says nothing is left behind here.
-func ping(ctx context.Context, cl *kgo.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	answered := make(chan error, 1)
-	go func() { answered <- cl.Ping(ctx) }()
-	select {
-	case err := <-answered:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("no answer within %v: %w", connectTimeout, ctx.Err())
 	}
 }
 
