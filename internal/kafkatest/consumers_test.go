@@ -285,3 +285,22 @@ func TestGroupsChangeTheirProtocolWhileRecordsFlow(t *testing.T) {
 		`"metadataHash":`, `"memberEpoch":`, `"assignmentEpochs":`, `"partitionsPendingRevocation":[{`, `payload: <DELETE>`)
 	lacks(t, text, "isvalid: false")
 }
+
+func TestJavaConsumersLeavePatternsToTheServer(t *testing.T) {
+	needs(t, "java", "mvn")
+	_, address := proctest.Broker(t, t.TempDir(), "")
+	for _, topic := range []string{"orders-eu", "orders-us", "reorders-us"} {
+		tool(t, address, topicCommand, "--create", "--topic", topic, "--partitions", "1")
+		cl, err := kgo.NewClient(kgo.SeedBrokers(address))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("a record")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		cl.Close()
+	}
+	holds(t, script(t, "run", "testdata/PatternConsumer.java", address, "readers", "orders-.*", "2"), "read from [orders-eu, orders-us]")
+	holds(t, tool(t, address, groupCommand, "--describe", "--group", "readers"), "orders-eu", "orders-us")
+	holds(t, script(t, "run", "testdata/PatternConsumer.java", address, "others", "orders-(", "1"), "InvalidRegularExpression", "missing closing )")
+}
