@@ -245,6 +245,9 @@ func TestJavaConsumersOfTheConsumerProtocol(t *testing.T) {
 }
 
 func TestGroupsChangeTheirProtocolWhileRecordsFlow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out by -short: three Java consumers come and go, one after the other")
+	}
 	needs(t, "java", "mvn")
 	dir := t.TempDir()
 	server, address := proctest.Broker(t, dir, "", "--set", "group.initial.rebalance.delay.ms=0")
