@@ -45,11 +45,8 @@ type dataDir struct {
 // openDataDir takes the directory for this process.
 func openDataDir(files vfs.FS, path string) (_ *dataDir, err error) {
 	d := &dataDir{fs: files, path: path}
-	if err := d.checkWhole(); err != nil {
-		return nil, err
-	}
-	if err := d.make(); err != nil {
-		return nil, fmt.Errorf("broker: data directory %s cannot be made: %w", path, err)
+	if err := files.MkdirAll(path, 0o755); err != nil {
+		return nil, d.notMade(err)
 	}
 	if d.lock, err = files.Lock(files.PathJoin(path, lockFile)); err != nil {
 		return nil, fmt.Errorf("%w: %s (%w); stop the other one or choose another directory", ErrLocked, path, err)
@@ -59,17 +56,40 @@ func openDataDir(files vfs.FS, path string) (_ *dataDir, err error) {
 			err = errors.Join(err, d.lock.Close())
 		}
 	}()
-	if err := d.checkFormat(); err != nil {
+	used, err := d.checkFormat()
+	if err != nil {
+		return nil, err
+	}
+	if used {
+		err = d.checkWhole()
+	} else {
+		err = d.make()
+	}
+	if err != nil {
 		return nil, err
 	}
 	return d, d.takeMarker()
 }
 
+func (d *dataDir) notMade(err error) error {
+	return fmt.Errorf("broker: data directory %s cannot be made: %w", d.path, err)
+}
+
+// make creates the directories, durably: a file is no safer than the entry of the directory that it lies in. The format comes last: where it is, all is.
+func (d *dataDir) make() error {
+	for _, sub := range []string{metadataDir, topicsDir} {
+		if err := d.fs.MkdirAll(d.sub(sub), 0o755); err != nil {
+			return d.notMade(err)
+		}
+	}
+	if err := errors.Join(d.sync(d.path), d.sync(d.fs.PathDir(d.path))); err != nil {
+		return d.notMade(err)
+	}
+	return d.write(formatFile, formatPrefix+strconv.Itoa(dataFormat)+"\n")
+}
+
 // checkWhole refuses a directory that was used before and lacks a part: an empty one in its place would stand for data that is gone.
 func (d *dataDir) checkWhole() error {
-	if _, err := d.fs.Stat(d.sub(formatFile)); err != nil {
-		return nil // a new one; whatever else is wrong shows when it is made
-	}
 	for _, sub := range []string{metadataDir, topicsDir} {
 		if _, err := d.fs.Stat(d.sub(sub)); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("broker: data directory %s was used before and lacks %s: bring it back, or begin with another directory", d.path, sub)
@@ -78,37 +98,24 @@ func (d *dataDir) checkWhole() error {
 	return nil
 }
 
-// make creates the directories, durably: a file is no safer than the entry of the directory that it lies in.
-func (d *dataDir) make() error {
-	if err := d.fs.MkdirAll(d.path, 0o755); err != nil {
-		return err
-	}
-	for _, sub := range []string{metadataDir, topicsDir} {
-		if err := d.fs.MkdirAll(d.sub(sub), 0o755); err != nil {
-			return err
-		}
-	}
-	return errors.Join(d.sync(d.path), d.sync(d.fs.PathDir(d.path)))
-}
-
-// checkFormat refuses a directory that a newer program wrote, and marks a new one.
-func (d *dataDir) checkFormat() error {
+// checkFormat refuses a directory that a newer program wrote, and reports whether the directory was used before.
+func (d *dataDir) checkFormat() (used bool, err error) {
 	text, err := d.read(formatFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return d.write(formatFile, formatPrefix+strconv.Itoa(dataFormat)+"\n")
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	number, ok := strings.CutPrefix(strings.TrimSpace(text), formatPrefix)
 	version, err := strconv.Atoi(number)
 	if !ok || err != nil {
-		return fmt.Errorf("broker: data directory %s: the file %s does not name a format: %q", d.path, formatFile, text)
+		return false, fmt.Errorf("broker: data directory %s: the file %s does not name a format: %q", d.path, formatFile, text)
 	}
 	if version > dataFormat {
-		return fmt.Errorf("%w: %s has format %d, this program knows up to %d; use the newer program", ErrNewerFormat, d.path, version, dataFormat)
+		return false, fmt.Errorf("%w: %s has format %d, this program knows up to %d; use the newer program", ErrNewerFormat, d.path, version, dataFormat)
 	}
-	return nil
+	return true, nil
 }
 
 // takeMarker finds out how the last server ended. The marker is gone, durably, before anything else is written.
