@@ -136,7 +136,7 @@ func (a *rowAggregation[K, V, A]) process(r *rows[K, V]) error {
 	if c.HasNew {
 		err = a.store.Put(r.Key, c.New, time)
 	} else {
-		err = a.store.Delete(r.Key, time)
+		err = a.store.Delete(r.Key, r.Timestamp)
 	}
 	if err != nil {
 		return err

@@ -190,7 +190,7 @@ func (a *windowing[K, V, A]) put(r *topology.Record[K, V], start int64, c topolo
 	if c.HasNew {
 		_, err = a.store.Put(r.Key, start, c.New, time)
 	} else {
-		_, err = a.store.Delete(r.Key, start, time)
+		_, err = a.store.Delete(r.Key, start, r.Timestamp)
 	}
 	if err != nil {
 		return err

@@ -173,6 +173,9 @@ func (in *interpreter) retention(topic string) (retention int64, timeAt int) {
 			retention, timeAt = 2*w.Diff+w.Grace, 12
 		case "session":
 			retention, timeAt = w.Gap+w.Grace, 16
+			if in.closes(op) { // ours keeps sessions that may still change
+				retention++
+			}
 		}
 		if op.Retention != nil {
 			retention = *op.Retention
