@@ -29,7 +29,7 @@ type Config struct {
 	// hundred members with the metadata of ten thousand partitions each.
 	MaxGroupBytes int
 	// MaxBytes bounds the same, and the assignments, over all groups of the Machine: who makes ever more groups is refused
-	// before the memory is gone. 32 MiB: two of the largest groups, or some ten thousand members.
+	// before the memory is gone. 32 MiB: two of the largest groups, some ten thousand members, or as many consumer groups.
 	MaxBytes int
 	// MaxRecordBytes bounds the record that holds a group with its assignments; below the internal topic's
 	// max.message.bytes of 1 MiB, with room for the batch around it.

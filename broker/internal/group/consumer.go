@@ -199,8 +199,12 @@ func (c *consumerGroup) target(assignor string, md Metadata) []assign.Target {
 	return assign.ByName(assignor)(members, partitions)
 }
 
+// consumerGroupBytes is what a consumer group takes with nobody in it, about: its tables are many.
+const consumerGroupBytes = 1 << 10
+
 // bytes is what the group keeps besides its members.
-func (c *consumerGroup) bytes() (n int) {
+func (c *consumerGroup) bytes() int {
+	n := consumerGroupBytes
 	for text, p := range c.patterns {
 		n += p.bytes(text)
 	}

@@ -71,8 +71,7 @@ func (m *Machine) applyConsumerMember(number uint16, groupID, id string, value [
 func (m *Machine) consumerOf(id string) *consumerGroup {
 	g := m.obtain(id)
 	if g.consumer == nil {
-		g.clearClassic()
-		g.consumer = newConsumerGroup()
+		g.beConsumer()
 	}
 	g.written = true
 	return g.consumer
@@ -176,6 +175,13 @@ func (c *consumerGroup) bytesOf(text string) int {
 		return p.bytes(text)
 	}
 	return 0
+}
+
+// beConsumer makes a group a consumer group that nobody is in.
+func (g *group) beConsumer() {
+	g.clearClassic()
+	g.consumer = newConsumerGroup()
+	g.bytes += g.consumer.bytes()
 }
 
 // clearConsumer makes a group one without a protocol, which keeps its offsets.

@@ -204,6 +204,9 @@ func (m *Machine) checkWishes(g *group, mb *consumerMember, next *subscription) 
 		}
 	}
 	grown := next.size()
+	if g == nil || g.consumer == nil {
+		grown += consumerGroupBytes
+	}
 	if mb != nil {
 		grown -= mb.subscription.size()
 		text = mb.pattern

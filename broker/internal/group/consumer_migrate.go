@@ -11,8 +11,9 @@ import (
 // with the partitions that they have. It refuses before it has written anything.
 func (m *Machine) becomeConsumer(g *group, id string) (*group, error) {
 	if g == nil {
-		m.obtain(id).consumer = newConsumerGroup()
-		return m.groups[id], nil
+		g = m.obtain(id)
+		g.beConsumer()
+		return g, nil
 	}
 	var members []migrant
 	if len(g.members) > 0 {
@@ -32,8 +33,7 @@ func (m *Machine) becomeConsumer(g *group, id string) (*group, error) {
 		m.putDown(entry.Record{Key: m.enc.groupKey(id)})
 	}
 	if g = m.obtain(id); g.consumer == nil {
-		g.clearClassic()
-		g.consumer = newConsumerGroup()
+		g.beConsumer()
 	}
 	if len(members) > 0 {
 		m.upgrade(g, members, generation, epoch)
