@@ -335,11 +335,10 @@ func (c *conn) write(r *api.Request, resp kmsg.Response) error {
 	}
 	if g, ok := resp.(api.Gathered); ok {
 		defer g.Release()
-		parts, n := g.AppendBuffers(b)
-		binary.BigEndian.PutUint32(parts[0], uint32(n-4))
+		pieces, n := g.AppendPieces(b)
+		binary.BigEndian.PutUint32(pieces[0].Bytes, uint32(n-4))
 		c.writeWithin(n)
-		_, err := parts.WriteTo(c.net)
-		return err
+		return sendPieces(c.net, pieces)
 	}
 	b = resp.AppendTo(b)
 	*buf = b

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace-io/millrace/broker/internal/commitlog"
 	"github.com/millrace-io/millrace/broker/internal/replica"
 	"github.com/millrace-io/millrace/internal/record"
 )
@@ -18,6 +19,9 @@ const (
 
 	// fetchLeaderHints is the version from which on an answer tells the new leader beside NOT_LEADER_OR_FOLLOWER (KIP-951).
 	fetchLeaderHints = 16
+
+	// SendChunk is how much of a log's section is read at a time, to be sent.
+	SendChunk = 256 << 10
 )
 
 // handleFetch answers with record batches as they lie in the logs. When there is less than the client wants it waits, until enough was appended,
@@ -47,7 +51,7 @@ func handleFetch(ctx context.Context, n *Node, r *Request) (kmsg.Response, error
 	if !f.ready() {
 		f.wait(ctx)
 	}
-	resp := &fetchAnswer{FetchResponse: f.answer(), release: f.drop}
+	resp := &fetchAnswer{FetchResponse: f.answer(), sections: f.sections, release: f.drop}
 	answered = true
 	return resp, nil
 }
@@ -67,6 +71,9 @@ type fetch struct {
 	waiting int   // partitions that could be read
 	failed  bool  // reading one of them failed, or shows that the client must do something
 	served  map[*fetchPart]bool
+
+	chunk    bool                 // taken has the memory that sections are sent through
+	sections []*commitlog.Section // of the answer's partitions, in order; nil where the records are in memory
 }
 
 // fetched is what was found of one partition.
@@ -74,8 +81,8 @@ type fetched struct {
 	part      *replica.Partition
 	known     bool // the partition exists; what does not exist does not end a wait
 	res       replica.ReadResult
-	buf       *[]byte // its records, in a buffer of the pool; nil when there are none
-	bytes     int     // how many there were, also when buf was given back since
+	buf       *[]byte // its records, in a buffer of the pool; nil when there are none, or a section
+	bytes     int     // how many there were, also when they were given back since
 	size      int64   // of the log before the reading
 	err       error
 	diverging *kmsg.FetchResponseTopicPartitionDivergingEpoch
@@ -103,10 +110,15 @@ func (f *fetch) read() {
 // drop gives the buffers back.
 func (f *fetch) drop() {
 	for i := range f.found {
-		giveRecordBuffer(f.found[i].buf)
-		f.found[i].buf = nil
+		got := &f.found[i]
+		giveRecordBuffer(got.buf)
+		got.buf = nil
+		if got.res.Section != nil {
+			got.res.Section.Release()
+			got.res.Section = nil
+		}
 	}
-	f.bytes = 0
+	f.bytes, f.chunk = 0, false
 	f.n.Answers.Give(f.taken)
 	f.taken = 0
 }
@@ -145,12 +157,22 @@ func (f *fetch) readOne(p *fetchPart, got *fetched) {
 		MaxBytes:   int(room),
 		AtLeastOne: f.bytes == 0,
 		Committed:  f.req.IsolationLevel == readCommitted,
+		Sections:   f.chunk || room >= SendChunk,
 	}
 	buf := takeRecordBuffer()
 	got.res, got.err = got.part.Read(*buf, record.Offset(p.offset), o)
 	used := min(int64(len(got.res.Bytes)), room)
+	if got.res.Section != nil && !f.chunk { // sections take no memory until they are sent, and then a piece at a time
+		f.chunk, used = true, SendChunk
+	}
 	f.n.Answers.Give(room - used)
 	f.taken -= room - used
+	if section := got.res.Section; section != nil {
+		giveRecordBuffer(buf)
+		got.bytes = section.Len()
+		f.bytes += got.bytes
+		return
+	}
 	if got.err != nil || len(got.res.Bytes) == 0 {
 		giveRecordBuffer(buf)
 		return
@@ -254,12 +276,13 @@ func (f *fetch) answer() *kmsg.FetchResponse {
 // add puts a partition into the response, unless the client has nothing to learn of it.
 func (f *fetch) add(resp *kmsg.FetchResponse, p *fetchPart, got *fetched) {
 	out := f.partition(p, got)
-	if !f.plan.full && !p.isNews(&out) {
+	if !f.plan.full && !p.isNews(&out, got.bytes > 0) {
 		return
 	}
 	p.remember(&out)
-	if got.buf != nil {
-		got.part.Served(len(*got.buf))
+	f.sections = append(f.sections, got.res.Section)
+	if got.buf != nil || got.res.Section != nil {
+		got.part.Served(got.bytes)
 		if f.served != nil {
 			f.served[p] = true
 		}
@@ -330,8 +353,8 @@ func (f *fetch) hintLeader(resp *kmsg.FetchResponse, p *fetchPart, got *fetched,
 }
 
 // isNews reports whether an incremental answer has to name the partition.
-func (p *fetchPart) isNews(out *kmsg.FetchResponseTopicPartition) bool {
-	return !p.told || out.ErrorCode != 0 || len(out.RecordBatches) > 0 || out.DivergingEpoch.Epoch >= 0 ||
+func (p *fetchPart) isNews(out *kmsg.FetchResponseTopicPartition, records bool) bool {
+	return !p.told || out.ErrorCode != 0 || records || out.DivergingEpoch.Epoch >= 0 ||
 		out.HighWatermark != p.highWater || out.LogStartOffset != p.logStart || out.LastStableOffset != p.stable
 }
 

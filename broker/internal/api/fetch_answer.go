@@ -1,27 +1,36 @@
 package api
 
 import (
-	"net"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/commitlog"
 )
 
-// Gathered is a response whose bytes are written from several buffers at once, so that records go from the log's buffer to the socket without another
-// copy. Whoever writes it calls AppendBuffers in place of AppendTo, and Release when the bytes are written or given up.
+// Gathered is a response whose bytes are written from several places at once, so that records go from the log to the socket without another copy. Whoever
+// writes it calls AppendPieces in place of AppendTo, and Release when the bytes are written or given up.
 type Gathered interface {
 	kmsg.Response
-	// AppendBuffers appends the body to head and returns the buffers that hold head and body, in order, and their length together. The buffers are
-	// valid until Release.
-	AppendBuffers(head []byte) (net.Buffers, int)
+	// AppendPieces appends the body to head and returns the pieces that make up head and body, in order, and their length together. They are valid until
+	// Release.
+	AppendPieces(head []byte) ([]Piece, int)
 	Release()
 }
 
-// fetchAnswer is a FetchResponse that is written from the buffers that its records were read into.
+// Piece is a part of a response: bytes, or a section of a log that is read when it is its turn. Records of many partitions, read before the first is written,
+// would have left the processor's caches by then.
+type Piece struct {
+	Bytes   []byte
+	Section *commitlog.Section // nil: Bytes
+}
+
+// fetchAnswer is a FetchResponse that is written from the buffers that its records were read into, and from sections of logs.
 type fetchAnswer struct {
 	*kmsg.FetchResponse
-	release func() // gives the buffers of the records back
+	sections []*commitlog.Section // of its partitions, in order; nil where RecordBatches has the records, and behind the slice's end
+	release  func()               // gives buffers and sections back
 }
 
 // recordBuffers hold the records of one partition each. They are reused between fetches: a fetch of a megabyte would otherwise cost the collector a megabyte.
@@ -50,13 +59,14 @@ func (a *fetchAnswer) Release() { a.release() }
 type gather struct {
 	kept     []byte // everything but the records
 	cuts     []int  // lengths of kept at which a records piece goes in
-	records  [][]byte
+	records  []Piece
+	sections []*commitlog.Section // of the partitions to come
 	flexible bool
 }
 
-func (a *fetchAnswer) AppendBuffers(head []byte) (net.Buffers, int) {
+func (a *fetchAnswer) AppendPieces(head []byte) ([]Piece, int) {
 	v := a.Version
-	g := gather{kept: head, flexible: v >= 12}
+	g := gather{kept: head, sections: a.sections, flexible: v >= 12}
 	g.kept = kbin.AppendInt32(g.kept, a.ThrottleMillis)
 	if v >= 7 {
 		g.kept = kbin.AppendInt16(g.kept, a.ErrorCode)
@@ -80,7 +90,7 @@ func (a *fetchAnswer) AppendBuffers(head []byte) (net.Buffers, int) {
 		g.noTags()
 	}
 	g.endpoints(v, a.Brokers)
-	return g.buffers()
+	return g.pieces()
 }
 
 func (g *gather) arrayLen(n int) {
@@ -109,16 +119,35 @@ func (g *gather) partition(v int16, p *kmsg.FetchResponseTopicPartition) {
 	if v >= 11 {
 		g.kept = kbin.AppendInt32(g.kept, p.PreferredReadReplica)
 	}
+	records := g.recordsOf(p)
+	n := records.Len()
 	if g.flexible {
-		g.kept = kbin.AppendUvarint(g.kept, uint32(len(p.RecordBatches))+1)
+		g.kept = kbin.AppendUvarint(g.kept, uint32(n)+1)
 	} else {
-		g.kept = kbin.AppendInt32(g.kept, int32(len(p.RecordBatches)))
+		g.kept = kbin.AppendInt32(g.kept, int32(n))
 	}
-	if len(p.RecordBatches) > 0 {
+	if n > 0 {
 		g.cuts = append(g.cuts, len(g.kept))
-		g.records = append(g.records, p.RecordBatches)
+		g.records = append(g.records, records)
 	}
 	g.partitionTags(p)
+}
+
+// recordsOf returns the records of the partition whose turn it is.
+func (g *gather) recordsOf(p *kmsg.FetchResponseTopicPartition) Piece {
+	records := Piece{Bytes: p.RecordBatches}
+	if len(g.sections) > 0 {
+		records.Section, g.sections = g.sections[0], g.sections[1:]
+	}
+	return records
+}
+
+// Len is the number of the piece's bytes.
+func (p *Piece) Len() int {
+	if p.Section != nil {
+		return p.Section.Len()
+	}
+	return len(p.Bytes)
 }
 
 func (g *gather) aborted(list []kmsg.FetchResponseTopicPartitionAbortedTransaction) {
@@ -185,14 +214,14 @@ func (g *gather) endpoints(v int16, brokers []kmsg.FetchResponseBroker) {
 	g.kept = append(g.kept, tag...)
 }
 
-// buffers lays the pieces out in order.
-func (g *gather) buffers() (net.Buffers, int) {
-	out := make(net.Buffers, 0, 2*len(g.cuts)+1)
+// pieces lays everything out in order.
+func (g *gather) pieces() ([]Piece, int) {
+	out := make([]Piece, 0, 2*len(g.cuts)+1)
 	from, total := 0, len(g.kept)
 	for i, cut := range g.cuts {
-		out = append(out, g.kept[from:cut], g.records[i])
+		out = append(out, Piece{Bytes: g.kept[from:cut]}, g.records[i])
 		from = cut
-		total += len(g.records[i])
+		total += g.records[i].Len()
 	}
-	return append(out, g.kept[from:]), total
+	return append(out, Piece{Bytes: g.kept[from:]}), total
 }

@@ -13,11 +13,13 @@ type ReadOptions struct {
 	MaxBytes   int
 	AtLeastOne bool // the first batch comes even when it is larger than MaxBytes
 	Committed  bool // stop at the last stable offset and name the aborted transactions
+	Sections   bool // large ranges may come as a Section
 }
 
 // ReadResult is what a Read found.
 type ReadResult struct {
-	Bytes   []byte // dst with whole batches appended
+	Bytes   []byte             // dst with whole batches appended
+	Section *commitlog.Section // the batches in place of Bytes, or nil; the caller releases it
 	Offsets partition.Offsets
 	Aborted []commitlog.AbortedTxn // in order of first offset; only with Committed
 }
@@ -46,15 +48,32 @@ func (p *Partition) Read(dst []byte, from record.Offset, o ReadOptions) (ReadRes
 	if from >= upTo || o.MaxBytes <= 0 && !o.AtLeastOne {
 		return res, nil
 	}
-	got, err := p.log.Read(dst, from, commitlog.ReadOptions{MaxBytes: o.MaxBytes, UpTo: upTo, AtLeastOne: o.AtLeastOne})
+	next, err := p.read(&res, dst, from, upTo, o)
+	if err == nil && o.Committed && next > from {
+		res.Aborted, err = p.log.AbortedIn(nil, from, next)
+	}
 	if err != nil {
+		if res.Section != nil {
+			res.Section.Release()
+			res.Section = nil
+		}
 		return res, p.judge(err)
 	}
-	res.Bytes = got.Bytes
-	if o.Committed && got.Next > from {
-		if res.Aborted, err = p.log.AbortedIn(nil, from, got.Next); err != nil {
-			return res, p.judge(err)
+	return res, nil
+}
+
+// read finds the batches and returns the offset after them.
+func (p *Partition) read(res *ReadResult, dst []byte, from, upTo record.Offset, o ReadOptions) (next record.Offset, err error) {
+	bounds := commitlog.ReadOptions{MaxBytes: o.MaxBytes, UpTo: upTo, AtLeastOne: o.AtLeastOne}
+	if o.Sections {
+		if s, ok := p.log.Section(from, bounds); ok {
+			res.Section = &s
+			return s.Next, nil
 		}
 	}
-	return res, nil
+	got, err := p.log.Read(dst, from, bounds)
+	if err == nil {
+		res.Bytes = got.Bytes
+	}
+	return got.Next, err
 }

@@ -25,7 +25,6 @@ type Config struct {
 	// AbortInterval and ExpireInterval are those of txn.Config: transaction.{abort.timed.out,remove.expired}.transaction.cleanup.interval.ms.
 	AbortInterval, ExpireInterval time.Duration
 
-
 	// Partitions is how many partitions __transaction_state has; 0: it does not exist.
 	Partitions func() int32
 	Allocate   Allocate
