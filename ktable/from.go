@@ -1,9 +1,12 @@
 package ktable
 
 import (
+	"reflect"
+
 	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/stream/serde"
 )
 
 // From reads a topic as a table: the latest value of each key is its row, and a null value deletes it. Rows are kept in the store. What counts is the order
@@ -13,7 +16,28 @@ import (
 func From[K, V any](b *stream.Builder, topic stream.Topic[K, V], store *statestore.KeyValueSpec[K, V], opts ...stream.SourceOption) *Table[K, V] {
 	op, g := topology.Here("ktable.From"), b.Graph()
 	source := stream.AddSource(b, op, []stream.Topic[K, V]{topic}, true, opts...)
-	return latest(g, op, "KTABLE-SOURCE-", source, store)
+	t := latest(g, op, "KTABLE-SOURCE-", source, store)
+	if stream.ReusedSource(b, op, topic, opts...) {
+		reuse(g, op, topic, store)
+	}
+	return t
+}
+
+// reuse makes a table's topic the changelog of its store.
+func reuse[K, V any](g *topology.Graph, op topology.Op, topic stream.Topic[K, V], store *statestore.KeyValueSpec[K, V]) {
+	if store == nil {
+		g.Fault(op, "topic %q is to be a changelog, but the table has no store", topic.Name())
+		return
+	}
+	if !sameSerde(topic.KeySerde(), store.KeySerde()) || !sameSerde(topic.ValueSerde(), store.ValueSerde()) {
+		g.Fault(op, "topic %q is to be the changelog of store %q, but is encoded with other serdes", topic.Name(), store.StoreName())
+	}
+	topology.ReuseSource(g, op, store, topology.TopicRef{Name: topic.Name()}, topology.Serdes[K, V]{Key: topic.KeySerde(), Value: topic.ValueSerde()})
+}
+
+// sameSerde tells whether two serdes are one. Those that cannot be compared are taken for different ones.
+func sameSerde[T any](a, b serde.Serde[T]) bool {
+	return a != nil && b != nil && reflect.TypeOf(a).Comparable() && a == b
 }
 
 // ToTable makes a stream a table: the latest value of each key is its row, and a null value deletes it. Rows are kept in the store, which may be nil as for

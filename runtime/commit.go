@@ -210,10 +210,13 @@ func (w *worker) stage(t *task, s *taskStore, b statestore.Batch) error {
 	if err := s.store.Stage(b); err != nil {
 		return err
 	}
-	if s.topic == nil {
-		return nil
+	var end int64
+	switch {
+	case s.source != nil:
+		end = s.source.position()
+	case s.topic != nil:
+		end = w.producer.Acked(s.topic, t.id.Partition)
 	}
-	end := w.producer.Acked(s.topic, t.id.Partition)
 	if end <= s.next {
 		return nil // nothing new
 	}

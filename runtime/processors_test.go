@@ -189,3 +189,95 @@ func TestSourceByPatternReadsWhatExistsAtTheStart(t *testing.T) {
 		i.end(t)
 	}
 }
+
+// options are those of a client of the cluster.
+func (c *cluster) options() []kgo.Opt {
+	opts := []kgo.Opt{kgo.SeedBrokers(c.brokers...)}
+	if c.dial != nil {
+		opts = append(opts, kgo.Dialer(c.dial))
+	}
+	return opts
+}
+
+// reusedTable is a table whose topic is its changelog.
+func reusedTable(t *testing.T, topic string) (*stream.Topology, *statestore.KeyValueSpec[string, string]) {
+	t.Helper()
+	rows := statestore.KeyValue("rows", serde.String, serde.String)
+	b := stream.NewBuilder()
+	ktable.From(b, stream.NewTopic(topic, serde.String, serde.String), rows, stream.AsChangelog())
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topo, rows
+}
+
+func TestTableIsRestoredFromItsOwnTopic(t *testing.T) {
+	c := newCluster(t)
+	topic := c.name + "-table"
+	compact := "compact"
+	if _, err := c.admin.CreateTopic(t.Context(), 1, -1, map[string]*string{"cleanup.policy": &compact}, topic); err != nil {
+		t.Fatal(err)
+	}
+	const n = 50
+	var rows [][2]string
+	for i := range n {
+		rows = append(rows, [2]string{fmt.Sprint("k", i), fmt.Sprint("v", i)})
+	}
+	c.produceRows(topic, rows...)
+	topo, spec := reusedTable(t, topic)
+	check := func(i *instance, what string, restored int64) {
+		t.Helper()
+		i.await(t, what, time.Minute, func(p Progress) bool { return p.State == Running && len(p.Tasks) == 1 && p.Tasks[0].Inputs != nil })
+		if got := i.app.Progress().Tasks[0].Restored; got != restored {
+			t.Errorf("%s: %d records were restored, want %d", what, got, restored)
+		}
+		view, err := Query(i.app, spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := range n {
+			if v, _, err := view.Get(fmt.Sprint("k", k)); err != nil || v != fmt.Sprint("v", k) {
+				t.Fatalf("%s: k%d is %q (%v)", what, k, v, err)
+			}
+		}
+	}
+	cfg := Config{Workers: 1, StateDir: t.TempDir(), CommitInterval: 10 * time.Millisecond}
+	i := c.start(topo, cfg)
+	i.await(t, "the rows", time.Minute, func(p Progress) bool { return p.Done() && p.Processed == n })
+	i.end(t)
+
+	// A transaction that somebody else has open in the topic is nothing to the table's start.
+	cl, err := kgo.NewClient(append(c.options(), kgo.TransactionalID(c.name+"-other"))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Key: []byte("k0"), Value: []byte("open")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	i = c.start(topo, cfg)
+	check(i, "a start with its state", 0)
+	i.end(t)
+	cfg.StateDir = t.TempDir()
+	i = c.start(topo, cfg)
+	check(i, "a start without its state", n)
+	i.end(t)
+	if err := cl.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTopicThatForgetsIsNoChangelog(t *testing.T) {
+	c := newCluster(t)
+	c.createTopic(c.name+"-table", 1)
+	topo, _ := reusedTable(t, c.name+"-table")
+	i := c.start(topo, Config{Workers: 1})
+	<-i.done
+	if i.err == nil || !strings.Contains(i.err.Error(), "is the changelog of a table and has cleanup.policy=delete") {
+		t.Errorf("Run returned %v", i.err)
+	}
+}

@@ -187,6 +187,7 @@ type restoring struct {
 	from    int64
 	end     int64 // exclusive; read after the former owners were fenced
 	wiped   bool
+	accepts func(key, value []byte, timestamp int64) bool // nil: everything is the store's
 }
 
 // planRestore finds out what a store lacks; nil when it is complete or cannot be restored.
@@ -203,18 +204,11 @@ func (t *task) planRestore(ctx context.Context, s *taskStore, d topology.StoreDe
 		return nil, fmt.Errorf("changelog topic %s: %w", tp.Topic, err)
 	}
 	s.topicID = info.ID
-	ends, err := t.settledEnds(ctx, tp)
+	ends, err := t.changelogEnds(ctx, s, tp, d)
 	if err != nil {
 		return nil, err
 	}
-	if d.Source != nil { // the table's own topic: what is beyond the committed offset comes as input
-		for _, in := range t.inputs {
-			if in.tp == tp {
-				ends.LastStable = in.start
-			}
-		}
-	}
-	r := &restoring{s: s, tp: tp, topicID: info.ID, from: ends.Start, end: ends.LastStable}
+	r := &restoring{s: s, tp: tp, topicID: info.ID, from: ends.Start, end: ends.LastStable, accepts: d.Accepts}
 	raw, err := s.part.Checkpoint()
 	if err != nil {
 		return nil, err
@@ -236,6 +230,21 @@ func (t *task) planRestore(ctx context.Context, s *taskStore, d topology.StoreDe
 		return nil, nil
 	}
 	return r, nil
+}
+
+// changelogEnds returns what of a store's changelog there is to read.
+func (t *task) changelogEnds(ctx context.Context, s *taskStore, tp client.TopicPartition, d topology.StoreDecl) (client.Ends, error) {
+	if d.Source == nil {
+		return t.settledEnds(ctx, tp)
+	}
+	// The table's own topic: what is beyond the committed offset comes as input. Others write it, and whether they are in a transaction is nothing to the table.
+	ends, err := client.ListEnds(ctx, t.w.cl, tp, t.w.app.cfg.TaskTimeout)
+	for _, in := range t.inputs {
+		if in.tp == tp {
+			s.source, ends.LastStable = in, in.start
+		}
+	}
+	return ends, err
 }
 
 // unsettledWait is the pause between two looks at a changelog that has an open transaction.
@@ -333,6 +342,9 @@ func (t *task) readChangelog(ctx context.Context, f *client.Fetcher, r *restorin
 		case ok:
 			if int64(rec.Offset) >= r.end {
 				return t.seal(r, restorer, b, r.end)
+			}
+			if r.accepts != nil && !r.accepts(rec.Key, rec.Value, rec.Timestamp) {
+				continue
 			}
 			if err := restorer.Add(b, rec.Key, rec.Value, rec.Timestamp); err != nil {
 				return err

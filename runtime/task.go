@@ -53,7 +53,8 @@ type taskStore struct {
 	store     statestore.Store // nil before begin
 	changelog string           // topic, "" when there is none
 	topicID   client.TopicID
-	next      int64 // the changelog offset that the engine is complete up to
+	next      int64  // the changelog offset that the engine is complete up to
+	source    *input // the table's own topic where that is the changelog, else nil
 	topic     *client.Topic
 }
 

@@ -143,9 +143,19 @@ const (
 	restoresAtOnce = 4         // more share the same disk and connection
 )
 
+// reusedTopics are the topics of tables that are the changelogs of their stores.
+func (a *App) reusedTopics() (names []string) {
+	for _, d := range a.topo.Stores() {
+		if d.Source != nil {
+			names = append(names, d.Source.Resolve(a.cfg.AppID))
+		}
+	}
+	return names
+}
+
 // checkTopics looks at the settings that data would be lost by, and learns how large batches may be.
 func (a *App) checkTopics(ctx context.Context, admin *kgo.Client, n topicNames) error {
-	written := slices.Concat(n.sinks, n.repartitions, n.changelogs)
+	written := slices.Concat(n.sinks, n.repartitions, n.changelogs, a.reusedTopics())
 	slices.Sort(written)
 	written = slices.Compact(written)
 	configs, err := client.TopicConfigs(ctx, admin, written, []string{"cleanup.policy", "retention.ms", "max.message.bytes"}, a.cfg.StartTimeout)
@@ -157,6 +167,11 @@ func (a *App) checkTopics(ctx context.Context, admin *kgo.Client, n topicNames) 
 		a.maxBytes[name] = client.Setting(configs[name], "max.message.bytes", 0)
 	}
 	var faults []error
+	for _, name := range a.reusedTopics() {
+		if policy := configs[name]["cleanup.policy"]; !strings.Contains(policy, "compact") {
+			faults = append(faults, fmt.Errorf("runtime: topic %s is the changelog of a table and has cleanup.policy=%s, so that rows would be lost with their records: set cleanup.policy=compact, or leave out stream.AsChangelog", name, policy))
+		}
+	}
 	for _, t := range a.topo.Internal() {
 		name := t.Ref.Resolve(a.cfg.AppID)
 		if t.Kind == topology.Repartition {

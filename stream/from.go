@@ -13,6 +13,7 @@ type SourceOption func(*sourceConfig)
 type sourceConfig struct {
 	reset   topology.ResetPolicy
 	invalid invalidTime
+	reused  bool // as the changelog of a table's store
 	limited bool
 	maxJump time.Duration // where limited
 }
@@ -55,6 +56,13 @@ func UsePartitionTime() SourceOption {
 // UseWallClock gives every record the time at which it is read.
 func UseWallClock() SourceOption {
 	return func(c *sourceConfig) { c.invalid = wallClock }
+}
+
+// AsChangelog makes the topic of a table (From of package ktable) the changelog of its store, which then has none of its own: what is written once is not written again. The
+// topic must be compacted, and its serdes must be those of the store. A record that a fault handler skipped by its content, not because it could not be decoded,
+// cannot be told from others when the store is restored.
+func AsChangelog() SourceOption {
+	return func(c *sourceConfig) { c.reused = true }
 }
 
 // sourceUse is a topic that a builder reads already.
@@ -104,6 +112,9 @@ func FromPattern[K, V any](b *Builder, pattern string, form Topic[K, V], opts ..
 		g.Fault(op, "the pattern is no regular expression: %w", err)
 		re, _ = topology.Pattern("")
 	}
+	if c.reused {
+		g.Fault(op, "only the topic of a table can be a changelog")
+	}
 	spec := topology.SourceSpec{Pattern: re, Reset: c.reset, Timestamps: timestampsOf(b, op, form, c)}
 	return OfEdge(topology.Edge[K, V]{Node: topology.AddTopicSource(g, op, g.NextName("KSTREAM-SOURCE-"), spec, form.serdes)})
 }
@@ -118,15 +129,30 @@ func configOf(opts []SourceOption) (c sourceConfig) {
 // GlobalSource is internal: it reads what options mean for a global table, which is always read from its beginning.
 func GlobalSource[K, V any](b *Builder, op topology.Op, topic Topic[K, V], opts ...SourceOption) (ref topology.TopicRef, s topology.Serdes[K, V], timestamps func(*topology.Wiring) topology.TimestampFunc) {
 	c := configOf(opts)
+	if c.reused {
+		b.Graph().Fault(op, "a global table has no changelog: its topic is all it needs")
+	}
 	if c.reset != topology.ResetDefault && c.reset != topology.ResetEarliest {
 		b.Graph().Fault(op, "a global table holds its whole topic: an option about where to begin contradicts it")
 	}
 	return topology.TopicRef{Name: topic.name}, topic.serdes, timestampsOf(b, op, topic, c)
 }
 
+// ReusedSource is internal: it tells whether the options make a topic a changelog, and reports what contradicts that.
+func ReusedSource[K, V any](b *Builder, op topology.Op, topic Topic[K, V], opts ...SourceOption) bool {
+	c := configOf(opts)
+	if c.reused && (topic.eventTime != nil || c.invalid != failOnInvalid && c.invalid != skipInvalid) {
+		b.Graph().Fault(op, "topic %q is to be a changelog, but its records get other times than they have: a restore would not know them", topic.name)
+	}
+	return c.reused
+}
+
 // AddSource is internal: it adds the node that reads topics for a stream or a table.
 func AddSource[K, V any](b *Builder, op topology.Op, topics []Topic[K, V], table bool, opts ...SourceOption) *topology.Node {
 	c, g := configOf(opts), b.Graph()
+	if c.reused && !table {
+		g.Fault(op, "only the topic of a table can be a changelog")
+	}
 	spec := topology.SourceSpec{Reset: c.reset, Table: table, Timestamps: timestampsOf(b, op, topics[0], c)}
 	for _, t := range topics {
 		spec.Topics = append(spec.Topics, topology.TopicRef{Name: t.name})

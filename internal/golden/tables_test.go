@@ -33,6 +33,9 @@ func (in *interpreter) table(op *caseOp) tabler {
 	case in.lookedUp(op.ID):
 		spec = statestore.KeyValue(op.ID+"-unnamed", topic.KeySerde(), topic.ValueSerde())
 	}
+	if in.c.Config.Optimization == "all" && spec != nil {
+		opts = append(opts, stream.AsChangelog())
+	}
 	t := &tb[text, text]{t: ktable.From(in.b, topic, spec, opts...), keys: topic.KeySerde(), values: topic.ValueSerde(), keyKind: kindOf(types.Key), kind: kindOf(types.Value)}
 	named(in, op, spec)
 	return t

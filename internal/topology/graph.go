@@ -60,11 +60,12 @@ func (n *Node) Graph() *Graph { return n.graph }
 func (n *Node) Op() Op { return n.op }
 
 type storeUse struct {
-	spec   statestore.Spec
-	op     Op
-	global *Global   // the global table that it holds, else nil
-	shared bool      // it belongs to the processors that use it, else to the operator at op
-	source *TopicRef // the table's source topic when it is also the changelog
+	spec    statestore.Spec
+	op      Op
+	global  *Global                                       // the global table that it holds, else nil
+	shared  bool                                          // it belongs to the processors that use it, else to the operator at op
+	source  *TopicRef                                     // the table's source topic when it is also the changelog
+	accepts func(key, value []byte, timestamp int64) bool // of source
 }
 
 type topicUse struct {

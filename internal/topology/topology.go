@@ -46,6 +46,8 @@ type StoreDecl struct {
 	Changelog TopicRef  // its changelog topic, which exists when Spec.Changelog().Enabled
 	Source    *TopicRef // the table's source topic when that is reused as the changelog, else nil
 	Site      Site
+	// Accepts tells, where Source is set, whether the table has taken a record of it: those with a null key, a negative time, or what cannot be decoded it has not.
+	Accepts func(key, value []byte, timestamp int64) bool
 }
 
 // InternalKind says what an internal topic is for.
@@ -121,6 +123,7 @@ func (u *storeUse) decl() StoreDecl {
 		Spec:      u.spec,
 		Changelog: TopicRef{Name: u.spec.StoreName() + ChangelogSuffix, Internal: true},
 		Source:    u.source,
+		Accepts:   u.accepts,
 		Site:      u.op.Site,
 	}
 }

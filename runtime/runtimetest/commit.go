@@ -117,12 +117,27 @@ func (t *task) stageTo(engine statestore.Engine) (err error) {
 		if err := st.Stage(b); err != nil {
 			return err
 		}
-		if err := s.setCheckpoint(b, t.id.Partition); err != nil {
-			return err
+		if end, ok := t.reached(s); ok {
+			if err := s.setCheckpoint(b, end); err != nil {
+				return err
+			}
 		}
 	}
 	if b == nil {
 		return nil
 	}
 	return b.Commit()
+}
+
+// reached is how far of its changelog a store is; ok is false when it has none.
+func (t *task) reached(s *openStore) (end int, ok bool) {
+	if s.changelog != nil {
+		return len(s.changelog.partitions[t.id.Partition]), true
+	}
+	for _, q := range t.queues {
+		if s.source != nil && q.log == s.source {
+			return q.position, true
+		}
+	}
+	return 0, false
 }

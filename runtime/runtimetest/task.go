@@ -29,6 +29,7 @@ type openStore struct {
 	engine    statestore.Engine
 	partition statestore.Partition
 	changelog *topicLog // nil when there is none
+	source    *topicLog // the table's own topic where that is the changelog, else nil
 }
 
 // position is what a commit keeps of a task: where each queue stands and how far time has come.
@@ -130,7 +131,13 @@ func (t *task) OpenStore(spec statestore.Spec) (statestore.Store, error) {
 		return nil, err
 	}
 	t.stores = append(t.stores, s)
-	if spec.Changelog().Enabled {
+	if s.decl.Source != nil {
+		own := &t.stores[len(t.stores)-1]
+		own.source = t.d.log(s.decl.Source.Resolve(t.d.config.App))
+		if err := own.read(own.source.partitions[t.id.Partition][:t.committed(own.source)], t.committed(own.source)); err != nil {
+			return nil, fmt.Errorf("restore: %w", err)
+		}
+	} else if spec.Changelog().Enabled {
 		t.stores[len(t.stores)-1].changelog = t.d.log(s.decl.Changelog.Resolve(t.d.config.App))
 		if err := t.stores[len(t.stores)-1].restore(t.id.Partition); err != nil {
 			return nil, fmt.Errorf("restore: %w", err)
@@ -180,11 +187,16 @@ func (t *task) Faults() *topology.FaultPolicy { return &t.d.config.Faults }
 
 // restore brings the engine's partition to the end of the changelog, from its checkpoint on.
 func (s *openStore) restore(partition int32) error {
+	records := s.changelog.partitions[partition]
+	return s.read(records, len(records))
+}
+
+// read brings the engine's partition to the end of records, from its checkpoint on.
+func (s *openStore) read(records []topology.RawRecord, end int) error {
 	from, err := s.checkpoint()
 	if err != nil {
 		return err
 	}
-	records := s.changelog.partitions[partition]
 	if from >= len(records) {
 		return nil
 	}
@@ -195,6 +207,9 @@ func (s *openStore) restore(partition int32) error {
 	b := s.engine.NewBatch()
 	defer b.Close()
 	for _, r := range records[from:] {
+		if s.source != nil && !s.decl.Accepts(r.Key, r.Value, r.Timestamp) {
+			continue
+		}
 		if err := restorer.Add(b, r.Key, r.Value, r.Timestamp); err != nil {
 			return err
 		}
@@ -202,10 +217,31 @@ func (s *openStore) restore(partition int32) error {
 	if err := restorer.Seal(b); err != nil {
 		return err
 	}
-	if err := s.setCheckpoint(b, partition); err != nil {
+	if err := s.setCheckpoint(b, end); err != nil {
 		return err
 	}
 	return b.Commit()
+}
+
+// committed is where the last commit left a source topic.
+func (t *task) committed(l *topicLog) int {
+	if !t.saved.committed {
+		return 0
+	}
+	n := 0
+	for _, src := range t.d.topo.Subtopologies()[t.id.Subtopology].Sources() {
+		for _, ref := range src.Topics {
+			have := t.d.log(ref.Resolve(t.d.config.App))
+			if int(t.id.Partition) >= len(have.partitions) {
+				continue
+			}
+			if have == l {
+				return t.saved.offsets[n]
+			}
+			n++
+		}
+	}
+	return 0
 }
 
 // checkpointBytes is the size of a checkpoint: the end of the changelog, big-endian.
@@ -222,9 +258,6 @@ func (s *openStore) checkpoint() (int, error) {
 	return int(binary.BigEndian.Uint64(b)), nil
 }
 
-func (s *openStore) setCheckpoint(b statestore.Batch, partition int32) error {
-	if s.changelog == nil {
-		return nil
-	}
-	return b.SetCheckpoint(s.partition, binary.BigEndian.AppendUint64(nil, uint64(len(s.changelog.partitions[partition]))))
+func (s *openStore) setCheckpoint(b statestore.Batch, end int) error {
+	return b.SetCheckpoint(s.partition, binary.BigEndian.AppendUint64(nil, uint64(end)))
 }
