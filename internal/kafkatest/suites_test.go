@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,9 +92,9 @@ func (s suite) run(t *testing.T) {
 		if action != "fail" || strings.Contains(name, "/") || s.mayFail(name) {
 			continue
 		}
-		t.Logf("%s failed, and gets a second chance alone:\n%s", name, ran.output[name])
+		t.Logf("%s failed, and gets a second chance alone:\n%s", name, ran.failure(name))
 		if again := s.test(t, dir, address, "-timeout="+limit, "-run", "^"+name+"$"); again.action[name] != "pass" {
-			t.Errorf("%s failed twice:\n%s", name, again.output[name])
+			t.Errorf("%s failed twice:\n%s", name, again.failure(name))
 		}
 	}
 	for name, action := range ran.action {
@@ -183,6 +184,17 @@ func (o outcome) count(action string) int {
 		}
 	}
 	return n
+}
+
+// failure is what a test wrote, and those of its parts that failed.
+func (o outcome) failure(test string) string {
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(o.action)) {
+		if name == test || strings.HasPrefix(name, test+"/") && o.action[name] == "fail" {
+			text.WriteString(o.output[name])
+		}
+	}
+	return text.String()
 }
 
 // results reads the events of go test -json.
