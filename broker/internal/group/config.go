@@ -56,7 +56,8 @@ const (
 	// newMemberTimeout is the session of a member that does not know its id yet and so cannot send heartbeats.
 	newMemberTimeout = 5 * time.Minute
 
-	// minPostponed is how long a generation that nobody joined is postponed at least; a rebalance timeout may be zero.
+	// minPostponed is how long a generation that nobody joined is postponed at least, and how long a member of a consumer group has
+	// for what it must do; a rebalance timeout may be zero.
 	minPostponed = time.Second
 )
 

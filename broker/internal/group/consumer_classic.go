@@ -48,7 +48,7 @@ func (m *Machine) joinConsumer(g *group, tok Token, r *JoinRequest) {
 	mb = g.consumer.members[id]
 	m.reconcile(g, mb, changed, m.ownedIDs(&said))
 	m.answerJoin(tok, &JoinResponse{Generation: mb.epoch, ProtocolType: consumerType, Protocol: next.classic.protocols[0].Name, MemberID: id})
-	mb.deadline, mb.syncBy, mb.joinBy = m.now.Add(r.SessionTimeout), m.now.Add(r.RebalanceTimeout), time.Time{}
+	mb.deadline, mb.syncBy, mb.joinBy = m.now.Add(r.SessionTimeout), m.now.Add(mb.patience()), time.Time{}
 	m.watch(g, mb)
 }
 
@@ -176,7 +176,7 @@ func (m *Machine) heartbeatConsumer(g *group, r *HeartbeatRequest) error {
 // expectJoin gives a member its rebalance time-out to join anew.
 func (m *Machine) expectJoin(g *group, mb *consumerMember) {
 	if mb.joinBy.IsZero() {
-		mb.joinBy = m.now.Add(mb.rebalance)
+		mb.joinBy = m.now.Add(mb.patience())
 	}
 	m.watch(g, mb)
 }

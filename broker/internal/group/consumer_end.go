@@ -114,7 +114,7 @@ func (m *Machine) beginSessions(g *group) {
 	for _, mb := range g.consumer.members {
 		mb.deadline = m.now.Add(m.sessionOf(g, mb))
 		if mb.state == memberUnrevoked && mb.classic == nil {
-			mb.revokeBy = m.now.Add(mb.rebalance)
+			mb.revokeBy = m.now.Add(mb.patience())
 		}
 	}
 }

@@ -74,6 +74,9 @@ func (mb *consumerMember) reconciledTo(epoch int32) bool {
 	return mb.state == memberStable && mb.epoch == epoch
 }
 
+// patience is how long the group waits for the member in a rebalance. The member may have said nothing, or zero.
+func (s *subscription) patience() time.Duration { return max(s.rebalance, minPostponed) }
+
 func (s *subscription) equal(o *subscription) bool {
 	return same(s.instanceID, o.instanceID) && same(s.rackID, o.rackID) && same(s.assignor, o.assignor) &&
 		s.clientID == o.clientID && s.clientHost == o.clientHost && s.pattern == o.pattern && s.rebalance == o.rebalance &&

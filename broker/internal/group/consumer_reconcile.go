@@ -42,7 +42,7 @@ func (m *Machine) reconcile(g *group, mb *consumerMember, changed bool, owned []
 	m.putDown(m.enc.position(g.id, mb.id, &next))
 	mb.revokeBy = time.Time{}
 	if mb.state == memberUnrevoked && mb.classic == nil {
-		mb.revokeBy = m.now.Add(mb.rebalance)
+		mb.revokeBy = m.now.Add(mb.patience())
 	}
 }
 

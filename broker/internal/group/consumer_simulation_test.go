@@ -439,6 +439,9 @@ func (s *consumerSim) calm() {
 			owned[p] = c.name
 		}
 	}
+	for tok, label := range s.waiting {
+		s.t.Fatalf("G6: %s still waits for an answer (token %d)", label, tok)
+	}
 	t := s.topics.topics["t"]
 	for p := range t.Partitions {
 		if owned[topicPartition{t.ID, p}] == "" {
