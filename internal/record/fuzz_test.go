@@ -4,10 +4,19 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+
+	"github.com/millrace-io/millrace/internal/memtest"
 )
 
 // fuzzCap bounds what a fuzzed batch may unpack to.
 const fuzzCap = 1 << 20
+
+// What reading fuzzed bytes may allocate: the windows of the codecs and a few times what a batch may unpack to, for each of the ways in which it is read, and so much for
+// each byte.
+const (
+	fuzzBase = 64 << 20
+	fuzzEach = 4 << 10
+)
 
 func seedBatches() [][]byte {
 	var seeds [][]byte
@@ -30,27 +39,34 @@ func FuzzBatch(f *testing.F) {
 	}
 	d := NewDecompressor(fuzzCap)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for b, err := range All(data) {
-			if err != nil {
-				if !errors.Is(err, ErrShort) && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrOldFormat) {
-					t.Fatalf("walk: %v", err)
-				}
-				return
-			}
-			fresh := Batch(bytes.Clone(b))
-			fresh.UpdateCRC() // so that the fuzzer reaches what the checksum guards
-			if fresh.CheckHeader() != nil {
-				continue
-			}
-			if err := fresh.Check(); err != nil {
-				t.Fatalf("check after UpdateCRC: %v", err)
-			}
-			fuzzRecords(t, fresh, d)
-			_, _, _ = fresh.Marker()
-			_, _ = fresh.CheckRecords(d, Rules{KeyRequired: true})
-			_ = fresh.CheckClientHeader()
+		limit := int64(fuzzBase + fuzzEach*len(data))
+		if took, ok := memtest.Within(limit, func() { fuzzBatch(t, d, data) }); !ok {
+			t.Errorf("%d bytes made reading them allocate %d, allowed are %d", len(data), took, limit)
 		}
 	})
+}
+
+func fuzzBatch(t *testing.T, d *Decompressor, data []byte) {
+	for b, err := range All(data) {
+		if err != nil {
+			if !errors.Is(err, ErrShort) && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrOldFormat) {
+				t.Fatalf("walk: %v", err)
+			}
+			return
+		}
+		fresh := Batch(bytes.Clone(b))
+		fresh.UpdateCRC() // so that the fuzzer reaches what the checksum guards
+		if fresh.CheckHeader() != nil {
+			continue
+		}
+		if err := fresh.Check(); err != nil {
+			t.Fatalf("check after UpdateCRC: %v", err)
+		}
+		fuzzRecords(t, fresh, d)
+		_, _, _ = fresh.Marker()
+		_, _ = fresh.CheckRecords(d, Rules{KeyRequired: true})
+		_ = fresh.CheckClientHeader()
+	}
 }
 
 func fuzzRecords(t *testing.T, b Batch, d *Decompressor) {
@@ -92,7 +108,12 @@ func FuzzDecompress(f *testing.F) {
 	f.Add(uint8(Snappy), append(bytes.Clone(xerialMagic), 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0))
 	d := NewDecompressor(fuzzCap)
 	f.Fuzz(func(t *testing.T, codec uint8, src []byte) {
-		got, err := d.Decompress(Codec(codec), src)
+		var got []byte
+		var err error
+		limit := int64(fuzzBase + len(src))
+		if took, ok := memtest.Within(limit, func() { got, err = d.Decompress(Codec(codec), src) }); !ok {
+			t.Errorf("%d bytes made unpacking them allocate %d, allowed are %d", len(src), took, limit)
+		}
 		if err == nil && len(got) > fuzzCap && Codec(codec) != None {
 			t.Fatalf("%d bytes out, the cap is %d", len(got), fuzzCap)
 		}

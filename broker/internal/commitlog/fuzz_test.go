@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/millrace-io/millrace/internal/memtest"
 	"github.com/millrace-io/millrace/internal/record"
 )
 
@@ -49,7 +51,13 @@ func FuzzRecovery(f *testing.F) {
 			t.Fatal(err)
 		}
 		setFile(t, mem, fileName(0, suffixLog), data)
-		l, err := tryOpen(mem, fuzzCfg, OpenOptions{})
+		var l *Log
+		var err error
+		// The scanner's buffers, and so much for each byte: a batch may unpack to fuzzCfg.MaxDecompressed.
+		const base, each = 32 << 20, 4 << 10
+		if took := memtest.Allocated(func() { l, err = tryOpen(mem, fuzzCfg, OpenOptions{}) }); took > int64(base+each*len(data)) {
+			t.Errorf("opening %d bytes took %d bytes of memory", len(data), took)
+		}
 		if err != nil {
 			if !errors.Is(err, ErrCorrupt) {
 				t.Fatal(err)
@@ -153,4 +161,54 @@ func TestHostileLengthsTakeNoMemory(t *testing.T) {
 	if n := after.TotalAlloc - before.TotalAlloc; n > 8<<20 {
 		t.Fatalf("opening %d bytes took %d bytes of memory", len(good)+len(hostile), n)
 	}
+}
+
+// FuzzOperations lets the input choose what is done to a log, crashes it where the input says, and holds what is found against what was promised (L1-L4).
+func FuzzOperations(f *testing.F) {
+	f.Add([]byte("appends, flushes and rolls"), uint8(50), uint8(0))
+	f.Add(bytes.Repeat([]byte{0, 18, 3, 250, 14}, 12), uint8(0), uint8(9))
+	f.Add([]byte{}, uint8(100), uint8(1))
+	f.Fuzz(func(t *testing.T, choices []byte, survives, every uint8) {
+		const most = 200 // steps
+		choices = choices[:min(len(choices), most)]
+		mem := vfs.NewCrashableMem()
+		if err := mem.MkdirAll("data", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		syncAll(t, mem, "", "data")
+		cfg := Config{SegmentBytes: 900, IndexInterval: 100}
+		w := newWorkload(openLog(t, mem, cfg, OpenOptions{}), rand.New(bytesSource{&choices, new(uint64)}))
+		for step := 1; len(choices) > 0; step++ {
+			if err := w.step(); err != nil {
+				t.Fatal(err)
+			}
+			if every == 0 || step%int(every) != 0 {
+				continue
+			}
+			// The rest of the run is another one's: what the crash took is not there to go on from.
+			left := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: int(survives) % 101, RNG: rand.New(rand.NewPCG(uint64(step), 0))})
+			r, err := tryOpen(left, cfg, OpenOptions{Checkpoint: Checkpoint{RecoveryPoint: w.l.Checkpoint().RecoveryPoint}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.check(t, &testLog{Log: r, t: t})
+		}
+		w.check(t, w.l.reopenDirty(Checkpoint{}))
+	})
+}
+
+// bytesSource makes a stream of choices out of bytes. The count is mixed in: who draws until a number fits must get another one.
+type bytesSource struct {
+	left  *[]byte
+	drawn *uint64
+}
+
+func (s bytesSource) Uint64() uint64 {
+	*s.drawn++
+	n := *s.drawn
+	if len(*s.left) > 0 {
+		n = uint64((*s.left)[0]) // the bytes say everything while they last
+		*s.left = (*s.left)[1:]
+	}
+	return n * 0x9e3779b97f4a7c15 // all bits are used, whichever the caller looks at
 }

@@ -237,6 +237,7 @@ func TestCheckAllocatesNothing(t *testing.T) {
 func FuzzGuard(f *testing.F) {
 	rng := newRand(f)
 	eachServed(func(key, version int16) { f.Add(key, version, random(rng, key, version)) })
+	recordedBodies(f, func(key, version int16, body []byte) { f.Add(key, version, body) })
 	served := map[[2]int16]bool{}
 	eachServed(func(key, version int16) { served[[2]int16{key, version}] = true })
 	f.Fuzz(func(t *testing.T, key, version int16, body []byte) {
