@@ -14,7 +14,10 @@ import (
 //	key <name>/<schema>.<table>         value {"columns":[{"name":"id","type":"int8","key":true},…],"snapshot":{"xmin":…,"xmax":…,"lsn":…}}
 //
 // A table's record comes with its snapshot, in the same transaction as the snapshot's rows, and again when its columns change.
-const positionVersion = 1
+const (
+	positionVersion = 1
+	positionSuffix  = "-position"
+)
 
 // position is what is committed in the log.
 type position struct {

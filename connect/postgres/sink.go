@@ -35,22 +35,16 @@ const (
 
 // openSink connects to the log and fences whoever ran before under the same name.
 func openSink(ctx context.Context, cfg *Config) (*sink, error) {
-	opts := []kgo.Opt{
-		kgo.SeedBrokers(cfg.Brokers...),
-		kgo.ClientID("millrace-postgres-" + cfg.Name),
-		kgo.TransactionalID("millrace-postgres-" + cfg.Name),
+	client, err := kgo.NewClient(append(clientOptions(cfg),
+		kgo.TransactionalID("millrace-postgres-"+cfg.Name),
 		kgo.TransactionTimeout(cfg.TransactionTimeout),
 		kgo.ProducerBatchMaxBytes(maxRecordBytes),
 		kgo.MaxBufferedRecords(maxBufferedRecords),
 		kgo.MaxBufferedBytes(maxBufferedBytes),
-		kgo.ProducerLinger(5 * time.Millisecond),
+		kgo.ProducerLinger(5*time.Millisecond),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression()),
 		kgo.RecordRetries(20),
-	}
-	if cfg.Dial != nil {
-		opts = append(opts, kgo.Dialer(cfg.Dial))
-	}
-	client, err := kgo.NewClient(opts...)
+	)...)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
@@ -64,7 +58,7 @@ func openSink(ctx context.Context, cfg *Config) (*sink, error) {
 
 func (s *sink) close() { s.client.Close() }
 
-func (s *sink) positionTopic() string { return s.cfg.Name + "-position" }
+func (s *sink) positionTopic() string { return s.cfg.Name + positionSuffix }
 
 // ensureTopic makes a topic that is not there.
 func (s *sink) ensureTopic(ctx context.Context, name string, partitions int, configs map[string]string) error {
@@ -97,65 +91,9 @@ func (s *sink) load(ctx context.Context) (*position, error) {
 	return p, err
 }
 
-// each calls f for every committed record of a topic, from its start to where it ends now. Our own former transaction must be over: opening the sink
-// has seen to that.
+// each is eachRecord. Our own former transaction must be over: opening the sink has seen to that.
 func (s *sink) each(ctx context.Context, topic string, f func(*kgo.Record) error) error {
-	ends, err := s.admin.ListCommittedOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("postgres: read topic %s: %w", topic, err)
-	}
-	left := make(map[int32]int64)
-	from := make(map[int32]kgo.Offset)
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition] = o.Offset
-			from[o.Partition] = kgo.NewOffset().AtStart()
-		}
-	})
-	if len(left) == 0 {
-		return nil
-	}
-	opts := []kgo.Opt{
-		kgo.SeedBrokers(s.cfg.Brokers...), kgo.ClientID("millrace-postgres-" + s.cfg.Name),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-	}
-	if s.cfg.Dial != nil {
-		opts = append(opts, kgo.Dialer(s.cfg.Dial))
-	}
-	reader, err := kgo.NewClient(opts...)
-	if err != nil {
-		return fmt.Errorf("postgres: %w", err)
-	}
-	defer reader.Close()
-	for len(left) > 0 {
-		fetches := reader.PollFetches(ctx)
-		if err := fetches.Err0(); err != nil {
-			return fmt.Errorf("postgres: read topic %s: %w", topic, err)
-		}
-		for _, e := range fetches.Errors() {
-			return fmt.Errorf("postgres: read topic %s, partition %d: %w", topic, e.Partition, e.Err)
-		}
-		var fault error
-		fetches.EachRecord(func(r *kgo.Record) {
-			end, ok := left[r.Partition]
-			if !ok || fault != nil {
-				return
-			}
-			if r.Offset < end && !r.Attrs.IsControl() {
-				fault = f(r)
-			}
-			if r.Offset >= end-1 {
-				delete(left, r.Partition)
-			}
-		})
-		if fault != nil {
-			return fault
-		}
-	}
-	return nil
+	return eachRecord(ctx, s.cfg, s.admin, topic, f)
 }
 
 // put adds a record to the open transaction, or opens one. It waits while too much is on its way. at is the record's time. The sink owns key

@@ -55,6 +55,23 @@ func TestSnapshotThenChanges(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Error(err)
 	}
+	var end string
+	if err := w.db.QueryRow(t.Context(), "SELECT pg_current_wal_lsn()::text").Scan(&end); err != nil {
+		t.Fatal(err)
+	}
+	lsn, err := ParseLSN(end)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := ReadPosition(t.Context(), w.config("orders"))
+	if err != nil || at.LSN == 0 || at.LSN > lsn || len(at.Tables) != 1 || at.Tables[0] != "public.orders" {
+		t.Errorf("the position is %+v, %v", at, err)
+	}
+	other := w.config("orders")
+	other.Name = "never_ran"
+	if at, err := ReadPosition(t.Context(), other); err != nil || at.LSN != 0 || at.Tables != nil {
+		t.Errorf("the position of a connector that has not begun is %+v, %v", at, err)
+	}
 	w.exec("INSERT INTO orders VALUES (5, 'while away', 5)")
 	again := w.run(w.config("orders"))
 	w.caughtUp(again)

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/term"
 
+	"github.com/millrace-io/millrace/connect/postgres"
 	"github.com/millrace-io/millrace/examples/internal/place"
 	"github.com/millrace-io/millrace/runtime"
 )
@@ -227,8 +228,17 @@ func (j *job) caughtUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := j.db.caughtUp(ctx, end); err != nil {
-		return err
+	for {
+		at, err := postgres.ReadPosition(ctx, connectorConfig(&j.where.Cluster, j.db.url))
+		if err != nil {
+			return err
+		}
+		if at.LSN >= end && len(at.Tables) == 3 {
+			break
+		}
+		if err := pause(ctx, place.PollInterval); err != nil {
+			return err
+		}
 	}
 	stages := []string{customers.Name(), orders.Name(), items.Name()}
 	for _, suffix := range []string{"order-customer-subscription-registration-topic", "order-customer-subscription-response-topic",

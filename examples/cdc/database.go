@@ -11,6 +11,7 @@ import (
 	embedded "github.com/fergusstrange/embedded-postgres"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-io/millrace/connect/postgres"
 	"github.com/millrace-io/millrace/internal/pgserver"
 )
 
@@ -89,35 +90,17 @@ func (d *database) exec(ctx context.Context, sql string) error {
 }
 
 // walEnd is where the write-ahead log ends now.
-func (d *database) walEnd(ctx context.Context) (string, error) {
+func (d *database) walEnd(ctx context.Context) (uint64, error) {
 	conn, err := d.connect(ctx)
 	if err != nil {
-		return "", err
+		return 0, err
 	}
 	defer conn.Close(ctx)
 	var end string
-	return end, conn.QueryRow(ctx, "SELECT pg_current_wal_lsn()::text").Scan(&end)
-}
-
-// caughtUp waits until the connector has brought all that lies before end.
-func (d *database) caughtUp(ctx context.Context, end string) error {
-	conn, err := d.connect(ctx)
-	if err != nil {
-		return err
+	if err := conn.QueryRow(ctx, "SELECT pg_current_wal_lsn()::text").Scan(&end); err != nil {
+		return 0, err
 	}
-	defer conn.Close(ctx)
-	for {
-		var done bool
-		err := conn.QueryRow(ctx, "SELECT coalesce(bool_or(confirmed_flush_lsn >= $1::pg_lsn), false) FROM pg_replication_slots WHERE slot_name = $2", end, connector).Scan(&done)
-		if err != nil || done {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	return postgres.ParseLSN(end)
 }
 
 // cleanUp removes what the example made in a database of the user's. The connector must have ended.

@@ -23,10 +23,16 @@ const appID = "cdc"
 
 // newConnector is the part that brings changes into the log.
 func newConnector(c *place.Cluster, url string, fresh bool) (*postgres.Source, error) {
-	return postgres.New(postgres.Config{
+	cfg := connectorConfig(c, url)
+	cfg.Resnapshot = fresh
+	return postgres.New(cfg)
+}
+
+func connectorConfig(c *place.Cluster, url string) postgres.Config {
+	return postgres.Config{
 		Database: url, Tables: []string{schema + ".*"}, Brokers: c.Brokers, Dial: c.Dial, Name: connector, Partitions: partitions,
-		Heartbeat: 200 * time.Millisecond, RetryFor: time.Minute, Resnapshot: fresh,
-	})
+		Heartbeat: 200 * time.Millisecond, RetryFor: time.Minute,
+	}
 }
 
 // newApp is the part that joins and sums.
