@@ -50,7 +50,7 @@ func (m *Machine) beat(g *group, mb *consumerMember, id string, next *subscripti
 	m.reconcile(g, mb, changed, r.Owned)
 
 	settings := m.cfg.Consumer(g.id)
-	mb.deadline = m.now.Add(settings.SessionTimeout)
+	mb.deadline, mb.joinBy, mb.syncBy = m.now.Add(settings.SessionTimeout), time.Time{}, time.Time{} // it may have been a classic one
 	m.watch(g, mb)
 	resp := &ConsumerHeartbeatResponse{MemberID: id, MemberEpoch: mb.epoch, HeartbeatInterval: settings.HeartbeatInterval}
 	whole := r.Rebalance >= 0 && (r.Topics != nil || r.Pattern != nil) && r.Owned != nil

@@ -49,6 +49,7 @@ func (m *Machine) joinConsumer(g *group, tok Token, r *JoinRequest) {
 	m.reconcile(g, mb, changed, m.ownedIDs(&said))
 	m.answerJoin(tok, &JoinResponse{Generation: mb.epoch, ProtocolType: consumerType, Protocol: next.classic.protocols[0].Name, MemberID: id})
 	mb.deadline, mb.syncBy, mb.joinBy = m.now.Add(r.SessionTimeout), m.now.Add(mb.patience()), time.Time{}
+	mb.revokeBy = time.Time{}
 	m.watch(g, mb)
 }
 
