@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"github.com/millrace-io/millrace/internal/client"
 	"github.com/millrace-io/millrace/ktable"
 	"github.com/millrace-io/millrace/statestore"
@@ -274,4 +276,36 @@ func TestStreamTimeSurvivesACrash(t *testing.T) {
 		t.Errorf("%d drops after the crash, want the late record", n)
 	}
 	i.end(t)
+}
+
+// Records that were deleted before they were processed are lost, and nobody but the user may say that it goes on without them.
+func TestRecordsDeletedUnprocessedAreNamed(t *testing.T) {
+	c := newCluster(t)
+	topo, in, _ := numbers(t, c)
+	c.produce(in, 1, []string{"1", "2"})
+	i := c.start(topo, Config{Workers: 1})
+	i.await(t, "the end of the input", soon, Progress.Done)
+	i.end(t)
+	c.produce(in, 1, []string{"3", "4", "5"})
+	var before kadm.Offsets
+	before.Add(kadm.Offset{Topic: in, At: 4})
+	if _, err := c.admin.DeleteRecords(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	c.start(topo, Config{Workers: 1}).refused(t, in, "have been deleted", "set the group's offset")
+}
+
+// A topic that is deleted and made again under an application is another topic: its offsets mean nothing there.
+func TestATopicMadeAgainIsRefused(t *testing.T) {
+	c := newCluster(t)
+	topo, in, _ := numbers(t, c)
+	c.produce(in, 1, []string{"1", "2"})
+	i := c.start(topo, Config{Workers: 1})
+	i.await(t, "the end of the input", soon, Progress.Done)
+	if _, err := c.admin.DeleteTopics(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	c.createTopic(in, 1)
+	c.produce(in, 1, []string{"3"})
+	i.refused(t, in, "restore it, or reset the application")
 }
