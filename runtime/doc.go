@@ -15,6 +15,8 @@
 //   - State is never thrown away after a crash: a restart reads the tail of the changelog that the store lacks.
 //   - A task runs in one place at a time. What a former owner left open is aborted before its successor reads where to begin.
 //   - Heartbeats do not wait for the program's functions, and tasks that stay are not disturbed by a rebalance.
+//   - A record that cannot be decoded, processed or written ends Run with an error that names it, the operator and the line that added that, unless [Config.Faults]
+//     says otherwise: a record that is skipped or put aside counts as processed, once, with its dead letter in the same transaction.
 //   - Run returns nil after a clean end and an error that says what to do otherwise. Nothing is retried for ever: see [Config.TaskTimeout].
 //
 // What it does not promise: functions with effects outside (a call of another service) may run again for a record whose transaction was aborted. And
