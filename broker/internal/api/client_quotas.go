@@ -79,7 +79,14 @@ func handleAlterClientQuotas(ctx context.Context, n *Node, r *Request) (kmsg.Res
 			failed = errs[i]
 		}
 		out.ErrorCode, out.ErrorMessage = Code(failed), MessageOf(failed)
-		for _, part := range e.Entity {
+		last := make(map[string]int, len(e.Entity))
+		for i, part := range e.Entity {
+			last[part.Type] = i
+		}
+		for i, part := range e.Entity {
+			if last[part.Type] != i {
+				continue // the last naming of a type counts
+			}
 			named := kmsg.NewAlterClientQuotasResponseEntryEntity()
 			named.Type, named.Name = part.Type, part.Name
 			out.Entity = append(out.Entity, named)

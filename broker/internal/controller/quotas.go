@@ -137,6 +137,7 @@ func AlterClientQuotas(im *Image, changes []QuotaChange) ([]Record, []error) {
 	return records, errs
 }
 
+// parseQuotaEntity reads an entity; of a type that is named twice the last naming counts.
 func parseQuotaEntity(parts []NamedEntity) (QuotaEntity, error) {
 	var e QuotaEntity
 	if len(parts) == 0 {
@@ -147,8 +148,6 @@ func parseQuotaEntity(parts []NamedEntity) (QuotaEntity, error) {
 		switch {
 		case at == nil:
 			return e, fault(kerr.InvalidRequest, "Unhandled client quota entity type: %s", p.Type)
-		case at.Kind != QuotaUnset:
-			return e, fault(kerr.InvalidRequest, "Invalid client quota entity, contains duplicate entity entry: %s", p.Type)
 		case p.Name == nil:
 			*at = QuotaPart{Kind: QuotaDefault}
 		case *p.Name == "":
@@ -160,7 +159,7 @@ func parseQuotaEntity(parts []NamedEntity) (QuotaEntity, error) {
 		}
 	}
 	if e.IP.Kind != QuotaUnset && (e.User.Kind != QuotaUnset || e.ClientID.Kind != QuotaUnset) {
-		return e, fault(kerr.InvalidRequest, "Invalid quota entity combination, IP entity should not be combined with User or ClientId")
+		return e, fault(kerr.InvalidRequest, "Invalid quota entity combination, IP entity shouldnot be combined with User or ClientId")
 	}
 	if e.IP.Kind == QuotaNamed {
 		if _, err := netip.ParseAddr(e.IP.Name); err != nil {
@@ -266,7 +265,7 @@ func checkQuotaFilter(f QuotaFilter, wanted map[string]*QuotaPart) error {
 	case again:
 		return fault(kerr.InvalidRequest, "Entity type %s cannot appear more than once in the filter.", f.Type)
 	case (&QuotaEntity{}).Part(f.Type) == nil:
-		return fault(kerr.UnsupportedVersion, "Custom entity type %s not supported", f.Type)
+		return fault(kerr.UnsupportedVersion, "Unsupported entity type %s", f.Type)
 	}
 	switch f.Match {
 	case QuotaMatchExact:
