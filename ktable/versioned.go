@@ -15,18 +15,42 @@ import (
 func FromVersioned[K, V any](b *stream.Builder, topic stream.Topic[K, V], store *statestore.VersionedSpec[K, V], opts ...stream.SourceOption) *Table[K, V] {
 	op, g := topology.Here("ktable.FromVersioned"), b.Graph()
 	source := stream.AddSource(b, op, []stream.Topic[K, V]{topic}, true, opts...)
-	old := &oldValues{}
 	if store == nil {
 		g.Fault(op, "the store is nil")
-		return &Table[K, V]{node: source, old: old}
+		return &Table[K, V]{node: source, old: &oldValues{}}
 	}
+	return versionedRows(g, op, "KTABLE-SOURCE-", source, store)
+}
+
+// ToTableVersioned is [ToTable] for a table that knows its past, see [FromVersioned].
+func ToTableVersioned[K, V any](s *stream.Stream[K, V], store *statestore.VersionedSpec[K, V], via ...stream.Topic[K, V]) *Table[K, V] {
+	op := topology.Here("ktable.ToTableVersioned")
+	in := stream.Partitioned(op, s.Edge(), via)
+	g := in.Node.Graph()
+	if store == nil {
+		g.Fault(op, "the store is nil")
+		return &Table[K, V]{node: in.Node, old: &oldValues{}}
+	}
+	t := versionedRows(g, op, "KSTREAM-TOTABLE-", in.Node, store)
+	g.Copartition(op, t.node)
+	return t
+}
+
+// versionedRows adds the node that makes the records of each key its row at their times.
+func versionedRows[K, V any](g *topology.Graph, op topology.Op, prefix string, in *topology.Node, store *statestore.VersionedSpec[K, V]) *Table[K, V] {
 	checkSerdes(g, op, store.StoreName(), store.KeySerde(), store.ValueSerde())
-	name := store.StoreName()
-	n := topology.AddProcessor(g, op, g.NextName("KTABLE-SOURCE-"), []*topology.Node{source}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, V]) topology.Sink[K, V] {
+	name, old := store.StoreName(), &oldValues{}
+	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, V]) topology.Sink[K, V] {
 		v := &versions[K, V]{store: w.Store(name).(statestore.VersionedStore[K, V]), withOld: old.asked, next: next, drop: w.Drop(n)}
 		return v.process
 	})
 	g.AddStore(op, n, store)
+	return versionedTable(n, store, old)
+}
+
+// versionedTable is the table behind a node that owns a versioned store.
+func versionedTable[K, V any](n *topology.Node, store *statestore.VersionedSpec[K, V], old *oldValues) *Table[K, V] {
+	name := store.StoreName()
 	return &Table[K, V]{node: n, stores: []string{name}, old: old, history: store.History(),
 		lookup: func(w *topology.Wiring) lookup[K, V] { return w.Store(name).(statestore.VersionedStore[K, V]).Get },
 		asOf:   func(w *topology.Wiring) asOf[K, V] { return w.Store(name).(statestore.VersionedStore[K, V]).GetAsOf }}

@@ -95,7 +95,7 @@ func (in *interpreter) storesOf(op *caseOp) (set storeSet) {
 	case "versioned":
 		set.versions = statestore.Versioned(op.Store, keys, values, ms(op.History))
 		set.all = append(set.all, set.versions)
-		in.versionedStore(op, set.versions)
+		versionedStore(in, op, set.versions)
 	case "distinct":
 		set.windows = statestore.Window(op.Store, keys, values).Retain(ms(*op.Retention))
 		set.all = append(set.all, set.windows)
@@ -163,26 +163,6 @@ func (in *interpreter) plainWindows(op *caseOp, spec *statestore.WindowSpec[text
 				out = append(out, storeEntry{Key: key.ptr(), Value: e.Value.ptr()})
 			}
 			return out, nil
-		},
-	}
-}
-
-// versionedStore registers a store that can be asked for a key only.
-func (in *interpreter) versionedStore(op *caseOp, spec *statestore.VersionedSpec[text, text]) {
-	in.stores[op.Store] = storeReader{
-		query: func(m machine, s *caseStep) (out []storeEntry, err error) {
-			versions, err := view(m, spec)
-			if err != nil {
-				return nil, err
-			}
-			v, ts, found, err := versions.Get(textOf(s.Key))
-			if s.AsOf != nil {
-				v, ts, found, err = versions.GetAsOf(textOf(s.Key), *s.AsOf)
-			}
-			if err != nil || !found {
-				return nil, err
-			}
-			return []storeEntry{{Key: s.Key, Value: v.ptr(), TS: &ts}}, nil
 		},
 	}
 }

@@ -144,16 +144,19 @@ func (s *st[K]) repartition(op *caseOp) streamer {
 func (s *st[K]) toTable(in *interpreter, op *caseOp) tabler {
 	values := serde.Serde[text](textSerde{s.kind})
 	var spec *statestore.KeyValueSpec[K, text]
+	name := op.Name
+	if name == "" {
+		name = op.ID
+	}
 	switch {
+	case op.Versioned != nil:
+		t := ktable.ToTableVersioned(s.s, versioned(in, op, s.keys, values), s.via(name))
+		return &tb[K, text]{t: t, keys: s.keys, values: values, keyKind: s.keyKind, kind: s.kind}
 	case op.Store != "":
 		spec = keyValue(op, in.c.Config, statestore.KeyValue(op.Store, s.keys, values))
 		named(in, op, spec)
 	case in.lookedUp(op.ID):
 		spec = statestore.KeyValue(op.ID+"-unnamed", s.keys, values)
-	}
-	name := op.Name
-	if name == "" {
-		name = op.ID
 	}
 	return &tb[K, text]{t: ktable.ToTable(s.s, spec, s.via(name)), keys: s.keys, values: values, keyKind: s.keyKind, kind: s.kind}
 }

@@ -202,6 +202,10 @@ func (g *gr[K]) grouped(store string) *stream.Grouped[K, text] {
 }
 
 func (g *gr[K]) count(in *interpreter, op *caseOp) tabler {
+	if op.Versioned != nil {
+		spec := versioned(in, op, g.s.keys, serde.Int64)
+		return &tb[K, int64]{t: ktable.CountVersioned(g.grouped(op.Store), spec), keys: g.s.keys, values: serde.Int64, keyKind: g.s.keyKind, kind: num}
+	}
 	spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, g.s.keys, serde.Int64))
 	named(in, op, spec)
 	return &tb[K, int64]{t: ktable.Count(g.grouped(op.Store), spec), keys: g.s.keys, values: serde.Int64, keyKind: g.s.keyKind, kind: num}
@@ -209,15 +213,25 @@ func (g *gr[K]) count(in *interpreter, op *caseOp) tabler {
 
 func (g *gr[K]) aggregate(in *interpreter, op *caseOp, reduce bool) tabler {
 	values := serde.Serde[text](textSerde{str})
-	spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, g.s.keys, values))
-	named(in, op, spec)
 	out := &tb[K, text]{keys: g.s.keys, values: values, keyKind: g.s.keyKind, kind: str}
 	f := parseCombiner(op.Add)
+	combine := func(_ context.Context, k K, sofar, v text) (text, error) { return f(keyText(k), sofar, v) }
+	init := func() text { return textOf(op.Init) }
+	add := func(_ context.Context, k K, v, agg text) (text, error) { return f(keyText(k), agg, v) }
+	if op.Versioned != nil {
+		if spec := versioned(in, op, g.s.keys, values); reduce {
+			out.t = ktable.ReduceVersionedCtx(g.grouped(op.Store), combine, spec)
+		} else {
+			out.t = ktable.AggregateVersionedCtx(g.grouped(op.Store), init, add, spec)
+		}
+		return out
+	}
+	spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, g.s.keys, values))
+	named(in, op, spec)
 	if reduce {
-		out.t = ktable.ReduceCtx(g.grouped(op.Store), func(_ context.Context, k K, sofar, v text) (text, error) { return f(keyText(k), sofar, v) }, spec)
+		out.t = ktable.ReduceCtx(g.grouped(op.Store), combine, spec)
 	} else {
-		out.t = ktable.AggregateCtx(g.grouped(op.Store), func() text { return textOf(op.Init) },
-			func(_ context.Context, k K, v, agg text) (text, error) { return f(keyText(k), agg, v) }, spec)
+		out.t = ktable.AggregateCtx(g.grouped(op.Store), init, add, spec)
 	}
 	return out
 }
