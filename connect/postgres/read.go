@@ -23,6 +23,7 @@ func clientOptions(cfg *Config) []kgo.Opt {
 
 // Position is how far a connector has come, as its log has it.
 type Position struct {
+	System string   // the identifier of the database cluster, as pg_control_system tells it
 	LSN    uint64   // all that committed in the database before it is in the log, of the tables below
 	Tables []string // SCHEMA.TABLE of those whose snapshot is in the log
 }
@@ -51,7 +52,7 @@ func ReadPosition(ctx context.Context, cfg Config) (Position, error) {
 	if err != nil {
 		return Position{}, err
 	}
-	at := Position{LSN: uint64(lsn)}
+	at := Position{System: p.main.System, LSN: uint64(lsn)}
 	for name := range p.tables {
 		at.Tables = append(at.Tables, name.String())
 	}

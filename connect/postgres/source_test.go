@@ -64,7 +64,7 @@ func TestSnapshotThenChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	at, err := ReadPosition(t.Context(), w.config("orders"))
-	if err != nil || at.LSN == 0 || at.LSN > lsn || len(at.Tables) != 1 || at.Tables[0] != "public.orders" {
+	if err != nil || at.System == "" || at.LSN == 0 || at.LSN > lsn || len(at.Tables) != 1 || at.Tables[0] != "public.orders" {
 		t.Errorf("the position is %+v, %v", at, err)
 	}
 	other := w.config("orders")

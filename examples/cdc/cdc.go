@@ -224,7 +224,7 @@ func (j *job) connected() bool {
 // caughtUp waits until the connector has brought everything and the application has processed it. Both are known to the database and to the log, so it
 // holds whoever was killed how often.
 func (j *job) caughtUp(ctx context.Context) error {
-	end, err := j.db.walEnd(ctx)
+	end, system, err := j.db.end(ctx)
 	if err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func (j *job) caughtUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if at.LSN >= end && len(at.Tables) == 3 {
+		if at.System == system && at.LSN >= end && len(at.Tables) == 3 {
 			break
 		}
 		if err := pause(ctx, place.PollInterval); err != nil {

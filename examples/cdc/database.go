@@ -89,18 +89,19 @@ func (d *database) exec(ctx context.Context, sql string) error {
 	return err
 }
 
-// walEnd is where the write-ahead log ends now.
-func (d *database) walEnd(ctx context.Context) (uint64, error) {
+// end is where the write-ahead log ends now, and the identifier of its database cluster: a connector's position counts for that one only.
+func (d *database) end(ctx context.Context) (lsn uint64, system string, err error) {
 	conn, err := d.connect(ctx)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	defer conn.Close(ctx)
-	var end string
-	if err := conn.QueryRow(ctx, "SELECT pg_current_wal_lsn()::text").Scan(&end); err != nil {
-		return 0, err
+	var text string
+	if err := conn.QueryRow(ctx, "SELECT pg_current_wal_lsn()::text, system_identifier::text FROM pg_control_system()").Scan(&text, &system); err != nil {
+		return 0, "", err
 	}
-	return postgres.ParseLSN(end)
+	lsn, err = postgres.ParseLSN(text)
+	return lsn, system, err
 }
 
 // cleanUp removes what the example made in a database of the user's. The connector must have ended.
