@@ -305,5 +305,8 @@ func TestJavaConsumersLeavePatternsToTheServer(t *testing.T) {
 	}
 	holds(t, script(t, "run", "testdata/PatternConsumer.java", address, "readers", "orders-.*", "2"), "read from [orders-eu, orders-us]")
 	holds(t, tool(t, address, groupCommand, "--describe", "--group", "readers"), "orders-eu", "orders-us")
+	holds(t, script(t, "run", "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", address, "--topic", "reorders-us", "--from-beginning",
+		"--max-messages", "1", "--group", "console", "--command-property", "group.protocol=consumer"), "a record")
+	holds(t, tool(t, address, groupCommand, "--list", "--type"), "console", "Consumer")
 	holds(t, script(t, "run", "testdata/PatternConsumer.java", address, "others", "orders-(", "1"), "InvalidRegularExpression", "missing closing )")
 }
