@@ -63,8 +63,24 @@ func (c *core) StoreName() string { return c.name }
 
 // fail names the store in an error of its engine or serdes.
 func (c *core) fail(doing string, err error) error {
-	return fmt.Errorf("statestore: store %q: %s: %w", c.name, doing, err)
+	return &failure{store: c.name, doing: doing, err: err}
 }
+
+// ErrFailed is what errors.Is finds in the errors of a store that cannot read or keep what it has: its engine failed, or its data is damaged. That is the fault of no
+// record.
+var ErrFailed = errors.New("the store failed")
+
+// failure is such an error.
+type failure struct {
+	store, doing string
+	err          error
+}
+
+func (f *failure) Error() string {
+	return fmt.Sprintf("statestore: store %q: %s: %v", f.store, f.doing, f.err)
+}
+func (f *failure) Unwrap() error        { return f.err }
+func (f *failure) Is(target error) bool { return target == ErrFailed }
 
 // ErrEncoding is wrapped by the errors of a store about a key or value that its serde cannot encode: the fault of what was to be stored, not of the store.
 var ErrEncoding = errors.New("cannot be encoded")

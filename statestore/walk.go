@@ -52,7 +52,7 @@ func walkEntries[E any](w walker, decode func(key, value []byte) (E, error), yie
 // decodeEntry decodes an entry of a key-value store.
 func decodeEntry[K, V any](store string, keys serde.Serde[K], values serde.Serde[V], key, value []byte) (e Entry[K, V], err error) {
 	if e.Key, err = keys.Decode(key); err != nil {
-		return e, fmt.Errorf("statestore: store %q: decode a key: %w", store, err)
+		return e, &failure{store: store, doing: "decode a key", err: err}
 	}
 	if e.Value, err = decodeValue(store, values, value); err != nil {
 		return e, err
@@ -67,7 +67,7 @@ func decodeValue[V any](store string, values serde.Serde[V], v []byte) (value V,
 		return value, errShortValue(store, len(v))
 	}
 	if value, err = values.Decode(v[timestampBytes:]); err != nil {
-		return value, fmt.Errorf("statestore: store %q: decode a value: %w", store, err)
+		return value, &failure{store: store, doing: "decode a value", err: err}
 	}
 	return value, nil
 }

@@ -26,7 +26,7 @@ func GroupByCtx[K, V, K2 any](s *Stream[K, V], f func(ctx context.Context, key K
 }
 
 // GroupByKey groups by the keys that records have. Where an operator above may have changed them, a repartition topic must be given; where none has, it is
-// not used.
+// not used. Groupings of one stream through the same topic share it.
 func GroupByKey[K, V any](s *Stream[K, V], via ...Topic[K, V]) *Grouped[K, V] {
 	return &Grouped[K, V]{in: s.edge, via: via}
 }

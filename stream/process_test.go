@@ -401,3 +401,30 @@ func TestProcessFaults(t *testing.T) {
 		}
 	}
 }
+
+// damaged is a serde whose bytes cannot be read back.
+type damaged struct{ serde.Serde[string] }
+
+var errDamaged = errors.New("damaged")
+
+func (damaged) Decode([]byte) (string, error) { return "", errDamaged }
+
+func TestAStoreThatFailsIsNoFaultOfTheRecord(t *testing.T) {
+	store := statestore.KeyValue("s", serde.String, serde.Serde[string](damaged{serde.String}))
+	b := stream.NewBuilder()
+	stream.Process(stream.From(b, text("in")), func(p *processor) process {
+		s := stream.Store(p, store)
+		return func(r *strs) error {
+			if _, _, err := s.Get(r.Key); err != nil {
+				return fmt.Errorf("what was before: %w", err)
+			}
+			return s.Put(r.Key, r.Value, r.Timestamp)
+		}
+	}, store)
+	d := start(t, b, runtimetest.Config{Faults: stream.Faults{Processing: stream.SkipFaults, Production: stream.SkipFaults}})
+	pipe(t, d, text("in"), "k", "v", 1)
+	var f *stream.Fault
+	if err := runtimetest.Pipe(d, text("in"), "k", "v", 2); !errors.As(err, &f) || f.Kind != stream.FaultInternal || !errors.Is(err, errDamaged) {
+		t.Errorf("the error is %v, which must not be skipped", err)
+	}
+}

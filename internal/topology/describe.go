@@ -72,7 +72,7 @@ func (n *Node) describe(b *strings.Builder) {
 			neighbours(n.children), neighbours(n.parents))
 	case sinkNode:
 		if n.dynamic {
-			fmt.Fprintf(b, "Sink: %s (extractor class: %s)\n      <-- %s", n.name, n.op.Site, neighbours(n.parents))
+			fmt.Fprintf(b, "Sink: %s (extractor class: %s)\n      <-- %s", n.name, n.op.Name, neighbours(n.parents))
 			return
 		}
 		fmt.Fprintf(b, "Sink: %s (topic: %s)\n      <-- %s", n.name, n.sink.display(), neighbours(n.parents))

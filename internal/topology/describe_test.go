@@ -221,7 +221,7 @@ func TestDescribeShowsGlobalTablesPatternsAndChosenTopics(t *testing.T) {
 	have := build(t, b).String()
 	for _, want := range []string{
 		"    Source: KSTREAM-SOURCE-0000000002 (topics: in-.*)\n      --> KSTREAM-LEFTJOIN-0000000003\n",
-		"    Sink: KSTREAM-SINK-0000000004 (extractor class: describe_test.go:",
+		"    Sink: KSTREAM-SINK-0000000004 (extractor class: stream.ToBy)\n",
 		"    Source: KSTREAM-SOURCE-0000000005 (topics: [a, z])\n",
 		"  Sub-topology: 2 for global store (will not generate tasks)\n    Source: KSTREAM-SOURCE-0000000000 (topics: [g])\n      --> KTABLE-SOURCE-0000000001\n" +
 			"    Processor: KTABLE-SOURCE-0000000001 (stores: [G])\n      --> none\n      <-- KSTREAM-SOURCE-0000000000\n",

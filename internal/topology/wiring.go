@@ -155,6 +155,9 @@ func (t *Task) fault(kind FaultKind, n *Node, err error) error {
 	if errors.As(err, &already) {
 		return err
 	}
+	if kind == FaultProcessing && errors.Is(err, statestore.ErrFailed) {
+		kind = FaultInternal // a processor that passes on what its store told it
+	}
 	return t.newFault(kind, n, err)
 }
 
