@@ -22,6 +22,11 @@
 // ([JoinForeign]), however they are partitioned. A stream finds the rows of a table as they are when its record comes ([JoinStream]) or, in a table that knows
 // its past ([FromVersioned]), as they were at the record's time; it can wait for changes that come late ([JoinStreamLate]).
 //
+// # Global tables
+//
+// A table of which every instance has a whole copy ([FromGlobal]) can be looked up by any key, whatever the stream is partitioned by ([JoinGlobal]). It has no order with the
+// records of streams: a change counts from when it arrives.
+//
 // # Times
 //
 // A result has the highest time of the records that made it; a join's result has the time of the stream's record. Windows take a record as long as their end is

@@ -26,6 +26,7 @@
 //
 //	App ── worker ── group member, one producer with one transaction, one fetcher
 //	  │      └──── tasks: a partition of a sub-topology each, with its stores
+//	  ├─ copies of the global tables, complete before the workers start, kept by a goroutine of their own
 //	  └─ engine: one database for all stores of the instance
 //
 // A worker is one goroutine that takes records, runs operators and commits. A commit is: flush what write-back caches held back, append the changelogs, flush the producer,

@@ -28,6 +28,12 @@
 // The context ends when the task does, and tells about the record in process ([MetaOf]). An error, and a panic in any function, names the operator, your line and
 // the record; what happens then is the choice of the handlers of [Faults], by default the application stops.
 //
+// # Processors
+//
+// What no operator does, a function of yours can do: [Process] hands it each record, and it keeps state in typed stores, acts by stream time or by the wall clock, asks for
+// commits, and forwards what it likes to whom it likes. [ProcessValues] is the same for a function that leaves keys alone. Builder.Wrap puts a hook around every
+// operator.
+//
 // # Null
 //
 // Keys and values of Kafka records can be null. A type that has a null of its own (a pointer, slice, map or interface, or a type with a method IsNull() bool whose

@@ -428,3 +428,30 @@ func TestAStoreThatFailsIsNoFaultOfTheRecord(t *testing.T) {
 		t.Errorf("the error is %v, which must not be skipped", err)
 	}
 }
+
+func TestRepartitionByFunction(t *testing.T) {
+	b := stream.NewBuilder()
+	in := stream.From(b, text("in"))
+	via := text("via").Partitions(4)
+	s := stream.Repartition(in, via, stream.PartitionBy(func(_, v string, n int) int { return len(v) % n }))
+	stream.To(stream.ProcessValues(s, func(p *stream.ValueProcessor[string, string]) process {
+		return func(r *strs) error { return p.Forward(stream.With(r, fmt.Sprintf("%s in %s", r.Value, p.Meta().Task))) }
+	}), text("out"))
+	d := start(t, b, runtimetest.Config{})
+	pipe(t, d, text("in"), "k", "a", 1)
+	pipe(t, d, text("in"), "k", "abc", 2)
+	equal(t, "out", results(d, text("out")), "k=a in 1_1@1", "k=abc in 1_3@2")
+
+	b = stream.NewBuilder()
+	in = stream.From(b, text("in"))
+	stream.Repartition(in, text("via"))
+	stream.Repartition(in, text("via"), stream.PartitionBy(func(_, _ string, _ int) int { return 0 }))
+	stream.To(in, text("out"), stream.PartitionBy[string, string](nil))
+	stream.To(in, text("out"), stream.PartitionBy(func(_, _ string, _ int) int { return 0 }), stream.Multicast(func(_, _ string, _ int) []int { return nil }))
+	_, err := b.Build()
+	for _, want := range []string{"options about partitions belong to its first use", "the function is nil", "takes one option about partitions, not 2"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("no fault %q in %v", want, err)
+		}
+	}
+}
