@@ -18,8 +18,8 @@ import (
 
 func cdcCommand() *cobra.Command {
 	cmd := family(&cobra.Command{
-		Use:   "cdc",
-		Short: "Bring the changes of a database into the log",
+		Use:     "cdc",
+		Short:   "Bring the changes of a database into the log",
 		Example: `  millrace cdc postgres --database postgres://shop@db:5432/shop --tables orders,items`,
 	})
 	cmd.AddCommand(cdcPostgres())
