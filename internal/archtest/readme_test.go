@@ -68,9 +68,11 @@ func TestREADMEBeginsWithTheTwoCommands(t *testing.T) {
 
 // elsewhere are commands of the README that this test does not run, with the place that does.
 var elsewhere = map[string]string{
-	"go test ./...":              "runs this test",
-	"go test -short ./...":       "runs this test",
-	"go run ./benchmarks -short": "is a step of .ci/run",
+	"go test ./...":                  "runs this test",
+	"go test -short ./...":           "runs this test",
+	"go run ./benchmarks -short":     "is a step of .ci/run",
+	"go run ./examples/cdc":          "needs Postgres, is a step of .ci/run",
+	"go run ./examples/cdc --kill 5": "needs Postgres, is a step of .ci/run",
 }
 
 // commandTimeout is how long a command of the README may take here, its compilation included.
