@@ -46,7 +46,7 @@ func newApplication(in *interpreter, topo *topology.Topology, config runtime.Con
 	if err != nil {
 		return nil, err
 	}
-	t, err := newTerminal(in, opts)
+	t, err := newTerminal(in, topo, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func TestGoldenOutlivesKills(t *testing.T) {
 			t.Fatal(err)
 		}
 		address := b.Listen()
-		terminal, err := newTerminal(in, []kgo.Opt{kgo.SeedBrokers(address)})
+		terminal, err := newTerminal(in, topo, []kgo.Opt{kgo.SeedBrokers(address)})
 		if err != nil {
 			t.Fatal(err)
 		}

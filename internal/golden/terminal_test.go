@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/runtime/runtimetest"
 )
 
@@ -33,7 +34,7 @@ type output struct {
 }
 
 // newTerminal connects to a broker and makes the topics that a case needs, if they are not there.
-func newTerminal(in *interpreter, opts []kgo.Opt) (*terminal, error) {
+func newTerminal(in *interpreter, topo *topology.Topology, opts []kgo.Opt) (*terminal, error) {
 	opts = append(slices.Clone(opts), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{}), kgo.ProducerLinger(0), kgo.FetchMaxWait(pollWait))
 	client, err := kgo.NewClient(opts...)
@@ -43,17 +44,28 @@ func newTerminal(in *interpreter, opts []kgo.Opt) (*terminal, error) {
 	t := &terminal{client: client, admin: kadm.NewClient(client), read: map[string]*output{}}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	created, err := t.admin.CreateTopics(ctx, 1, -1, nil, in.topics()...)
-	for _, r := range created {
-		if !errors.Is(r.Err, kerr.TopicAlreadyExists) {
-			err = errors.Join(err, r.Err)
+	for _, topic := range in.topics() {
+		if err := t.create(ctx, topic, topo); err != nil {
+			client.Close()
+			return nil, err
 		}
 	}
-	if err != nil {
-		client.Close()
-		return nil, err
-	}
 	return t, nil
+}
+
+// create makes a topic of one partition; one that is a table's changelog, too, is compacted.
+func (t *terminal) create(ctx context.Context, topic string, topo *topology.Topology) error {
+	configs := map[string]*string{}
+	for _, d := range topo.Stores() {
+		if d.Source != nil && d.Source.Name == topic {
+			configs["cleanup.policy"] = kadm.StringPtr("compact")
+		}
+	}
+	_, err := t.admin.CreateTopic(ctx, 1, -1, configs, topic)
+	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		return fmt.Errorf("topic %s: %w", topic, err)
+	}
+	return nil
 }
 
 // topics are those that must be there before the case starts.
