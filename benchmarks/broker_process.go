@@ -51,16 +51,13 @@ type process struct {
 	ready   time.Duration // from exec to the line that says so
 }
 
-// launch runs `millrace broker` on a directory and returns when it says that it is ready. An empty address takes a free port.
-func (b *bench) launch(ctx context.Context, data, address string, flags ...string) (*process, error) {
+// launch runs `millrace broker` on a directory, at a free port, and returns when it says that it is ready.
+func (b *bench) launch(ctx context.Context, data string, flags ...string) (*process, error) {
 	path, err := b.program(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	p := &process{cmd: exec.Command(path, append([]string{"broker", "--data", data, "--listen", address}, flags...)...)}
+	p := &process{cmd: exec.Command(path, append([]string{"broker", "--data", data, "--listen", "127.0.0.1:0"}, flags...)...)}
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -99,7 +96,7 @@ func (p *process) end(s syscall.Signal) error {
 // millrace starts a broker for the whole run.
 func (b *bench) millrace(ctx context.Context, flush string) (*system, error) {
 	data := filepath.Join(b.dir, "millrace-"+flush)
-	p, err := b.launch(ctx, data, "", "--flush", flush)
+	p, err := b.launch(ctx, data, "--flush", flush)
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func (b *bench) fact(workload, name, unit string, value float64) {
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (b *bench) coldStart(ctx context.Context, dir string) error {
-	p, err := b.launch(ctx, filepath.Join(dir, "cold"), "")
+	p, err := b.launch(ctx, filepath.Join(dir, "cold"))
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (b *bench) coldStart(ctx context.Context, dir string) error {
 // startAfterKill kills a broker that has just written a gigabyte, and waits for the next one's first acknowledged write.
 func (b *bench) startAfterKill(ctx context.Context, dir string) error {
 	data := filepath.Join(dir, "killed")
-	p, err := b.launch(ctx, data, "")
+	p, err := b.launch(ctx, data)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (b *bench) startAfterKill(ctx context.Context, dir string) error {
 	if err = errors.Join(err, p.end(syscall.SIGKILL)); err != nil {
 		return err
 	}
-	if p, err = b.launch(ctx, data, p.address); err != nil {
+	if p, err = b.launch(ctx, data); err != nil {
 		return err
 	}
 	c := cluster{brokers: []string{p.address}}
@@ -98,7 +98,7 @@ func (b *bench) fill(ctx context.Context, p *process) (topic string, err error) 
 
 func (b *bench) startWithMany(ctx context.Context, dir string) error {
 	data := filepath.Join(dir, "many")
-	p, err := b.launch(ctx, data, "")
+	p, err := b.launch(ctx, data)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (b *bench) startWithMany(ctx context.Context, dir string) error {
 	if err = errors.Join(err, p.end(syscall.SIGTERM)); err != nil {
 		return err
 	}
-	if p, err = b.launch(ctx, data, p.address); err != nil {
+	if p, err = b.launch(ctx, data); err != nil {
 		return err
 	}
 	err = leads(ctx, p.address, topic, int(n))

@@ -63,7 +63,7 @@ func startBroker(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer os.RemoveAll(data)
-	p, err := b.launch(ctx, data, "")
+	p, err := b.launch(ctx, data)
 	if err != nil {
 		return err
 	}
