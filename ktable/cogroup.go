@@ -58,7 +58,7 @@ func addition[K, V, A any](grouped *stream.Grouped[K, V], add func(ctx context.C
 			in := grouped.Input(op)
 			g := in.Node.Graph()
 			return topology.AddProcessor(g, op, g.NextName(cogroupPrefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next rowSink[stream.Windowed[K], A]) topology.Sink[K, V] {
-				a := newWindowing(w, n, store.StoreName(), inputTime(w, store.StoreName(), in.Node), windows, adder(c.init, add))
+				a := newWindowing(w, n, store, inputTime(w, store.StoreName(), in.Node), windows, adder(c.init, add))
 				a.forward = windowForwarder(w, n, a.store, a.end, c.old, next)
 				return a.processor(windows)
 			})

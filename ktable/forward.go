@@ -11,16 +11,17 @@ type forwarder[K, V any] struct {
 	out     rows[K, V]
 	next    rowSink[K, V]
 	withOld bool
-	held    bool // the store forwards
+	held    bool                    // the store forwards
+	note    func([]topology.Header) // keeps the headers of a change that the store forwards; nil when nothing is forwarded
 }
 
 // keyValueForwarder connects a store's changes with the operators below.
 func keyValueForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statestore.KeyValueStore[K, V], old *oldValues, next rowSink[K, V]) *forwarder[K, V] {
-	f := &forwarder[K, V]{next: next, withOld: old.asked}
+	f := &forwarder[K, V]{next: next, withOld: old.asked, note: s.NoteHeaders}
 	at, id := w.At(n)
 	f.held = s.OnFlush(f.withOld, func(u *statestore.Update[K, V]) error {
 		*at = id
-		f.out = rows[K, V]{Key: u.Key, Timestamp: u.Timestamp,
+		f.out = rows[K, V]{Key: u.Key, Timestamp: u.Timestamp, Headers: s.NotedHeaders(),
 			Value: topology.Change[V]{New: u.New, HasNew: u.HasNew, Old: u.Old, HasOld: u.HasOld}}
 		return f.next(&f.out)
 	})
@@ -30,20 +31,23 @@ func keyValueForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statest
 // windowForwarder is keyValueForwarder for windows, whose ends are found by their starts.
 func windowForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statestore.WindowStore[K, V],
 	end func(start int64) int64, old *oldValues, next rowSink[stream.Windowed[K], V]) *forwarder[stream.Windowed[K], V] {
-	f := &forwarder[stream.Windowed[K], V]{next: next, withOld: old.asked}
+	f := &forwarder[stream.Windowed[K], V]{next: next, withOld: old.asked, note: s.NoteHeaders}
 	at, id := w.At(n)
 	f.held = s.OnFlush(f.withOld, func(u *statestore.Update[statestore.WindowKey[K], V]) error {
 		*at = id
-		f.out = rows[stream.Windowed[K], V]{Key: stream.Windowed[K]{Key: u.Key.Key, Start: u.Key.Start, End: end(u.Key.Start)}, Timestamp: u.Timestamp,
+		f.out = rows[stream.Windowed[K], V]{Key: stream.Windowed[K]{Key: u.Key.Key, Start: u.Key.Start, End: end(u.Key.Start)}, Timestamp: u.Timestamp, Headers: s.NotedHeaders(),
 			Value: topology.Change[V]{New: u.New, HasNew: u.HasNew, Old: u.Old, HasOld: u.HasOld}}
 		return f.next(&f.out)
 	})
 	return f
 }
 
-// forward hands a change on at once, unless the store will. Old values go along only when they were asked for.
+// forward hands the change that was just made on at once, unless the store will. Old values go along only when they were asked for.
 func (f *forwarder[K, V]) forward(key K, c topology.Change[V], timestamp int64, headers []topology.Header) error {
 	if f.held {
+		if f.note != nil {
+			f.note(headers)
+		}
 		return nil
 	}
 	if !f.withOld {
@@ -57,11 +61,11 @@ func (f *forwarder[K, V]) forward(key K, c topology.Change[V], timestamp int64, 
 // sessionForwarder is keyValueForwarder for sessions, whose results have the time of their ends.
 func sessionForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statestore.SessionStore[K, V],
 	old *oldValues, next rowSink[stream.Windowed[K], V]) *forwarder[stream.Windowed[K], V] {
-	f := &forwarder[stream.Windowed[K], V]{next: next, withOld: old.asked}
+	f := &forwarder[stream.Windowed[K], V]{next: next, withOld: old.asked, note: s.NoteHeaders}
 	at, id := w.At(n)
 	f.held = s.OnFlush(f.withOld, func(u *statestore.Update[statestore.SessionKey[K], V]) error {
 		*at = id
-		f.out = rows[stream.Windowed[K], V]{Key: stream.Windowed[K]{Key: u.Key.Key, Start: u.Key.Start, End: u.Key.End}, Timestamp: u.Key.End,
+		f.out = rows[stream.Windowed[K], V]{Key: stream.Windowed[K]{Key: u.Key.Key, Start: u.Key.Start, End: u.Key.End}, Timestamp: u.Key.End, Headers: s.NotedHeaders(),
 			Value: topology.Change[V]{New: u.New, HasNew: u.HasNew, Old: u.Old, HasOld: u.HasOld}}
 		return f.next(&f.out)
 	})

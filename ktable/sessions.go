@@ -237,7 +237,7 @@ func (a *sessionAggregation[K, V, A]) dissolve(r *topology.Record[K, V]) error {
 		if _, err = a.store.Remove(r.Key, e.Start, e.End, r.Timestamp); err != nil {
 			return err
 		}
-		if err = a.tell(r.Key, e.Start, e.End, c); err != nil {
+		if err = a.tell(r, e.Start, e.End, c); err != nil {
 			return err
 		}
 	}
@@ -250,7 +250,7 @@ func (a *sessionAggregation[K, V, A]) put(r *topology.Record[K, V], start, end i
 	if c.HasNew {
 		stored, err = a.store.Put(r.Key, start, end, c.New, r.Timestamp)
 	} else {
-		_, err = a.store.Remove(r.Key, start, end, r.Timestamp)
+		stored, err = a.store.Remove(r.Key, start, end, r.Timestamp)
 	}
 	if err != nil {
 		return err
@@ -261,10 +261,15 @@ func (a *sessionAggregation[K, V, A]) put(r *topology.Record[K, V], start, end i
 	if a.closing != nil && c.HasNew {
 		a.closing.add(r.Key, start, end)
 	}
-	return a.tell(r.Key, start, end, c)
+	return a.tell(r, start, end, c)
 }
 
-// tell hands a change of a session on. Its time is the session's end; headers of single records say nothing about a session.
-func (a *sessionAggregation[K, V, A]) tell(key K, start, end int64, c topology.Change[A]) error {
-	return a.forward.forward(stream.Windowed[K]{Key: key, Start: start, End: end}, c, end, nil)
+// tell hands a change of a session on. Its time is the session's end. Headers of single records say nothing about a session, but as in Kafka Streams those of the last one
+// go along when the store holds changes back.
+func (a *sessionAggregation[K, V, A]) tell(r *topology.Record[K, V], start, end int64, c topology.Change[A]) error {
+	var headers []topology.Header
+	if a.forward.held {
+		headers = r.Headers
+	}
+	return a.forward.forward(stream.Windowed[K]{Key: r.Key, Start: start, End: end}, c, end, headers)
 }

@@ -12,7 +12,9 @@ import (
 
 // windowing is what the windowed aggregations of every kind have in common, at work in one task. Times are in milliseconds.
 type windowing[K, V, A any] struct {
-	store    statestore.WindowStore[K, A]
+	store statestore.WindowStore[K, A]
+	// inMemory is of the store: as in Kafka Streams, such a store counts a window that is open still but too old to keep.
+	inMemory bool
 	agg      aggregator[K, V, A]
 	forward  *forwarder[stream.Windowed[K], A]
 	closing  *closing[K, A] // nil: results are given as they come
@@ -26,9 +28,9 @@ type windowing[K, V, A any] struct {
 	id       int32
 }
 
-func newWindowing[K, V, A any](w *topology.Wiring, n *topology.Node, store string, observed *int64, windows stream.Windows,
+func newWindowing[K, V, A any](w *topology.Wiring, n *topology.Node, store *statestore.WindowSpec[K, A], observed *int64, windows stream.Windows,
 	agg aggregator[K, V, A]) *windowing[K, V, A] {
-	a := &windowing[K, V, A]{store: w.Store(store).(statestore.WindowStore[K, A]), agg: agg, ctx: w.Context(),
+	a := &windowing[K, V, A]{store: w.Store(store.StoreName()).(statestore.WindowStore[K, A]), inMemory: store.IsInMemory(), agg: agg, ctx: w.Context(),
 		fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n),
 		end: windowEnds(windows), grace: windows.GracePeriod().Milliseconds(), observed: observed}
 	a.at, a.id = w.At(n)
@@ -187,13 +189,17 @@ func (a *windowing[K, V, A]) add(r *topology.Record[K, V], start, from int64, wa
 
 // put makes a change's new value that of a window, and hands the change on.
 func (a *windowing[K, V, A]) put(r *topology.Record[K, V], start int64, c topology.Change[A], time int64) (err error) {
+	stored := true
 	if c.HasNew {
-		_, err = a.store.Put(r.Key, start, c.New, time)
+		stored, err = a.store.Put(r.Key, start, c.New, time)
 	} else {
-		_, err = a.store.Delete(r.Key, start, r.Timestamp)
+		stored, err = a.store.Delete(r.Key, start, r.Timestamp)
 	}
 	if err != nil {
 		return err
+	}
+	if !stored && a.inMemory {
+		a.drop(topology.DropLate)
 	}
 	return a.forward.forward(stream.Windowed[K]{Key: r.Key, Start: start, End: a.end(start)}, c, time, r.Headers)
 }

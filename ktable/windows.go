@@ -56,7 +56,7 @@ func aggregateWindows[K, V, A any](op topology.Op, prefix string, grouped *strea
 	}
 	old := &oldValues{}
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next rowSink[stream.Windowed[K], A]) topology.Sink[K, V] {
-		a := newWindowing(w, n, store.StoreName(), w.Observed(store.StoreName()), windows, agg)
+		a := newWindowing(w, n, store, w.Observed(store.StoreName()), windows, agg)
 		if emit.OnClose {
 			_, inclusive := windows.(stream.SlidingWindows)
 			a.closing, a.forward = closingWindows(w, store, emit, inclusive, a.end, next), &forwarder[stream.Windowed[K], A]{held: true}

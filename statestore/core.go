@@ -48,6 +48,7 @@ type core struct {
 
 	flush   func(overlay.Pending) error // set by OnFlush
 	withOld bool
+	noted
 
 	engineKey []byte // scratch
 	value     []byte // scratch: what get read from the engine
@@ -147,8 +148,10 @@ func (c *core) Flush() error {
 	for {
 		p, ok := c.table.TakePending()
 		if !ok {
+			c.forget()
 			return nil
 		}
+		c.current = c.byKey[string(p.Key)]
 		if p.Old == overlay.OldUnknown && (c.withOld || !p.Has) {
 			if err := c.readOld(&p); err != nil {
 				return err
@@ -219,7 +222,10 @@ func (c *core) Stage(b Batch) error {
 func (c *core) Committed() { c.table.Commit() }
 
 // Discard forgets staged changes and cached entries.
-func (c *core) Discard() { c.table.Discard() }
+func (c *core) Discard() {
+	c.forget()
+	c.table.Discard()
+}
 
 // Close releases the memory.
 func (c *core) Close() error {

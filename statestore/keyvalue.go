@@ -112,6 +112,7 @@ type KeyValueStore[K, V any] interface {
 	// OnFlush registers who is told about changes by Flush, and whether with the value that the key had before. It returns false when the store does not
 	// hold changes back: then forward is not kept, and the caller forwards every change itself. At most one can be registered.
 	OnFlush(withOld bool, forward func(*Update[K, V]) error) bool
+	Noter
 }
 
 // ReadOnlyKeyValue is the reading side of a key-value store.

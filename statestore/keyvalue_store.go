@@ -131,6 +131,8 @@ func (s *keyValueStore[K, V]) decodeEntry(key, value []byte) (e Entry[K, V], err
 	return decodeEntry(s.name, s.keys, s.values, key, value)
 }
 
+func (s *keyValueStore[K, V]) NoteHeaders(headers []Header) { s.note(s.key, headers) }
+
 func (s *keyValueStore[K, V]) OnFlush(withOld bool, forward func(*Update[K, V]) error) bool {
 	var u Update[K, V]
 	return s.onFlush(withOld, func(p overlay.Pending) error {

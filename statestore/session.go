@@ -104,6 +104,7 @@ type SessionStore[K, V any] interface {
 	ObservedTime() int64
 	// OnFlush is KeyValueStore.OnFlush, by key and session.
 	OnFlush(withOld bool, forward func(*Update[SessionKey[K], V]) error) bool
+	Noter
 }
 
 // ReadOnlySession is the reading side of a session store. Sessions beyond the retention are not there.

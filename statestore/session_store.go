@@ -178,6 +178,8 @@ func (s *sessionStore[K, V]) walk(w *sessionWalk, reverse bool, yield func(Sessi
 	s.walks = append(s.walks, w)
 }
 
+func (s *sessionStore[K, V]) NoteHeaders(headers []Header) { s.note(s.key, headers) }
+
 func (s *sessionStore[K, V]) OnFlush(withOld bool, forward func(*Update[SessionKey[K], V]) error) bool {
 	var u Update[SessionKey[K], V]
 	return s.onFlush(withOld, func(p overlay.Pending) error {

@@ -117,6 +117,7 @@ type WindowStore[K, V any] interface {
 	ObservedTime() int64
 	// OnFlush is KeyValueStore.OnFlush, by key and window start.
 	OnFlush(withOld bool, forward func(*Update[WindowKey[K], V]) error) bool
+	Noter
 }
 
 // ReadOnlyWindow is the reading side of a window store. Windows beyond the retention are not there.

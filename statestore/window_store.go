@@ -192,6 +192,8 @@ func (s *windowStore[K, V]) walk(w *windowWalk, reverse bool, yield func(WindowE
 	s.walks = append(s.walks, w)
 }
 
+func (s *windowStore[K, V]) NoteHeaders(headers []Header) { s.note(s.key, headers) }
+
 func (s *windowStore[K, V]) OnFlush(withOld bool, forward func(*Update[WindowKey[K], V]) error) bool {
 	var u Update[WindowKey[K], V]
 	return s.onFlush(withOld, func(p overlay.Pending) error {

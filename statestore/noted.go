@@ -1,0 +1,42 @@
+package statestore
+
+import "bytes"
+
+// Noter is the side of a write-back cache that keeps the headers of changes until they are handed on. They are neither stored nor written to the changelog.
+type Noter interface {
+	// NoteHeaders says that the change made last, by Put, Delete or Remove, came with these headers: the change replaces what was noted for its key. They are copied.
+	NoteHeaders(headers []Header)
+	// NotedHeaders are those of the change that Flush hands on at the moment.
+	NotedHeaders() []Header
+}
+
+// noted are the headers of keys that wait for Flush. Few records have headers, so that a map of pointers is no burden.
+type noted struct {
+	byKey   map[string][]Header // by encoded key
+	current []Header
+}
+
+// note copies the headers of a change.
+func (n *noted) note(key []byte, headers []Header) {
+	if len(headers) == 0 {
+		delete(n.byKey, string(key))
+		return
+	}
+	copied := make([]Header, len(headers))
+	for i, h := range headers {
+		copied[i] = Header{Key: h.Key, Value: bytes.Clone(h.Value)}
+	}
+	if n.byKey == nil {
+		n.byKey = map[string][]Header{}
+	}
+	n.byKey[string(key)] = copied
+}
+
+// NotedHeaders are those of the change that Flush hands on at the moment.
+func (n *noted) NotedHeaders() []Header { return n.current }
+
+// forget lets go of all headers.
+func (n *noted) forget() {
+	clear(n.byKey)
+	n.current = nil
+}
