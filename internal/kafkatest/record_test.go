@@ -78,7 +78,7 @@ func useFranz(t *testing.T, address string) {
 		"producers": second(adm.DescribeProducers(ctx, nil)),
 		"txns":      second(adm.ListTransactions(ctx, nil, nil)),
 		"dirs":      second(adm.DescribeAllLogDirs(ctx, nil)),
-		"epochs":    second(adm.OffetForLeaderEpoch(ctx, kadm.OffsetForLeaderEpochRequest{"t0": {0: 0}})),
+		"epochs":    second(adm.OffsetForLeaderEpoch(ctx, kadm.OffsetForLeaderEpochRequest{"t0": {0: 0}})),
 		"delete":    second(adm.DeleteTopics(ctx, "t4")),
 	} {
 		if err != nil {

@@ -191,7 +191,7 @@ func (w *load) watch(ctx context.Context, name string) error {
 	cl, err := w.client(ctx, kgo.ConsumeTopics(l.name(topicIdem), l.name(topicCopyA)), kgo.ConsumerGroup(watchersOf(l)), kgo.DisableAutoCommit(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.BlockRebalanceOnPoll(),
 		// Without the markers this client forgets in which epoch they were written, and takes a marker behind a restart for a loss.
-		kgo.KeepControlRecords(), kgo.RequireStableFetchOffsets(), kgo.FetchMaxWait(200*time.Millisecond), kgo.HeartbeatInterval(200*time.Millisecond))
+		kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond), kgo.HeartbeatInterval(200*time.Millisecond))
 	if err != nil {
 		return err
 	}
