@@ -79,7 +79,7 @@ func joinGlobal[K, V, GK, W, R any](op topology.Op, s *stream.Stream[K, V], t *G
 		g.Fault(op, "takes a table of another Builder")
 	}
 	n := topology.AddProcessor(g, op, g.NextName("KSTREAM-LEFTJOIN-"), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next topology.Sink[K, R]) topology.Sink[K, V] {
-		j := &globalJoin[K, V, GK, W, R]{left: left, key: key, join: join, rows: t.store.View(w.Global(n, t.store)), next: next, keyNull: serde.NullCheck[GK](),
+		j := &globalJoin[K, V, GK, W, R]{left: left, key: key, join: join, rows: t.store.Lookup(w.Global(n, t.store)), next: next, keyNull: serde.NullCheck[GK](),
 			isNull: serde.NullCheck[R](), ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n)}
 		j.at, j.id = w.At(n)
 		return j.process
@@ -95,7 +95,8 @@ type globalJoin[K, V, GK, W, R any] struct {
 	left    bool
 	key     func(ctx context.Context, key K, value V) (GK, error)
 	join    func(ctx context.Context, key K, value V, row W, found bool) (R, error)
-	rows    statestore.ReadOnlyKeyValue[GK, W]
+	rows    *statestore.Lookup[GK, W]
+	mapped  GK // the key of the row
 	out     topology.Record[K, R]
 	next    topology.Sink[K, R]
 	keyNull func(*GK) bool // nil: no key of the table is null
@@ -113,15 +114,15 @@ func (j *globalJoin[K, V, GK, W, R]) process(r *topology.Record[K, V]) error {
 		j.drop(topology.DropNullValue)
 		return nil
 	}
-	key, err := j.key(j.ctx, r.Key, r.Value)
-	if err != nil {
+	var err error
+	if j.mapped, err = j.key(j.ctx, r.Key, r.Value); err != nil {
 		return j.fail(err)
 	}
 	var row W
 	var found bool
-	switch null := j.keyNull != nil && j.keyNull(&key); {
+	switch null := j.keyNull != nil && j.keyNull(&j.mapped); {
 	case !null:
-		if row, found, err = j.rows.Get(key); err != nil {
+		if row, _, found, err = j.rows.Get(j.mapped); err != nil {
 			return err
 		}
 	case !j.left:

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/ktable"
 	"github.com/millrace-io/millrace/runtime/runtimetest"
 	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/statestore/memstore"
 	"github.com/millrace-io/millrace/stream"
 	"github.com/millrace-io/millrace/stream/serde"
 )
@@ -191,5 +193,61 @@ func TestGlobalTableFaults(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no fault %q in %v", want, err)
 		}
+	}
+}
+
+// globalEnv has one row of a global table.
+type globalEnv struct {
+	storeEnv
+	part statestore.Partition
+}
+
+func (e *globalEnv) Global(string) ([]statestore.Partition, error) {
+	return []statestore.Partition{e.part}, nil
+}
+
+func TestLookupInAGlobalTableMakesNoAllocation(t *testing.T) {
+	b := stream.NewBuilder()
+	rows := statestore.KeyValue("rows", serde.Int64, serde.Int64)
+	g := ktable.FromGlobal(b, stream.NewTopic("g", serde.Int64, serde.Int64), rows)
+	in := stream.From(b, stream.NewTopic("in", serde.Int64, serde.Int64))
+	joined := int64(0)
+	stream.ForEach(ktable.JoinGlobal(in, g, func(k, _ int64) int64 { return k }, func(v, row int64) int64 { return v + row }), func(_, v int64) { joined += v })
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &globalEnv{storeEnv: storeEnv{engine: memstore.New()}}
+	if e.part, err = e.engine.Partition("rows", topology.GlobalPartition); err != nil {
+		t.Fatal(err)
+	}
+	feed, err := topo.Globals()[0].NewFeed(e.part, e, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seven := []byte{0, 0, 0, 0, 0, 0, 0, 7}
+	batch := e.engine.NewBatch()
+	if err := feed.Take(batch, &topology.RawRecord{Topic: "g", Key: seven, Value: seven}); err != nil {
+		t.Fatal(err)
+	}
+	if err := batch.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	task, err := topo.Subtopologies()[0].NewTask(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := &topology.RawRecord{Topic: "in", Key: seven, Value: seven}
+	process := func() {
+		if err := task.Process(0, raw, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	process()
+	if joined != 14 {
+		t.Fatalf("the join gave %d, want 14", joined)
+	}
+	if n := testing.AllocsPerRun(1000, process); n != 0 {
+		t.Errorf("%v allocations per record, want 0", n)
 	}
 }
