@@ -50,17 +50,7 @@ func newApplication(in *interpreter, topo *topology.Topology, config runtime.Con
 	if err != nil {
 		return nil, err
 	}
-	m := &application{terminal: t, app: app, done: make(chan struct{}), tasks: len(plan.Tasks), ends: map[string]map[int32]int64{}}
-	for _, sub := range topo.Subtopologies() {
-		for _, src := range sub.Sources() {
-			for _, ref := range src.Topics {
-				m.ends[ref.Resolve(appID)] = map[int32]int64{}
-			}
-		}
-	}
-	for _, g := range topo.Globals() {
-		m.ends[g.Topic.Resolve(appID)] = map[int32]int64{}
-	}
+	m := &application{terminal: t, app: app, done: make(chan struct{}), tasks: max(len(plan.Tasks), len(topo.Subtopologies())), ends: map[string]map[int32]int64{}}
 	var run context.Context
 	run, m.stop = context.WithCancel(context.Background())
 	go func() {
@@ -93,7 +83,7 @@ func (m *application) settle(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if p := m.app.Progress(); m.committed(&p) {
-			if err := m.findEnds(ctx); err != nil {
+			if err := m.findEnds(ctx, &p); err != nil {
 				return err
 			}
 			if m.committed(&p) {
@@ -135,7 +125,16 @@ func (m *application) committed(p *runtime.Progress) bool {
 	return true
 }
 
-func (m *application) findEnds(ctx context.Context) error {
+// findEnds asks for the ends of all that the application reads.
+func (m *application) findEnds(ctx context.Context, p *runtime.Progress) error {
+	for _, t := range p.Tasks {
+		for _, in := range t.Inputs {
+			m.ends[in.Topic] = map[int32]int64{}
+		}
+	}
+	for _, g := range p.Globals {
+		m.ends[g.Topic] = map[int32]int64{}
+	}
 	ends, err := m.admin.ListEndOffsets(ctx, sortedKeys(m.ends)...)
 	if err == nil {
 		err = ends.Error()
