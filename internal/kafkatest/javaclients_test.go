@@ -185,9 +185,9 @@ func TestStreamsWordCount(t *testing.T) {
 	}
 	half := bytes.IndexByte(lines[len(lines)/2:], '\n') + len(lines)/2 + 1
 	state := filepath.Join(t.TempDir(), "state")
-	ctx, cancel := context.WithTimeout(t.Context(), proctest.Deadline)
-	defer cancel()
 	for _, part := range [][]byte{lines[:half], lines[half:]} {
+		ctx, cancel := context.WithTimeout(t.Context(), proctest.Deadline)
+		defer cancel()
 		kcat(t, string(part), "-b", address, "-P", "-t", "lines")
 		// It ends when it has read all, after its commit.
 		scriptContext(ctx, t, "", "run", "testdata/WordCount.java", address, "lines", "counts", state)

@@ -22,7 +22,8 @@ const transactionsCommand = "TransactionsCommand"
 // openTransaction writes a record in a transaction, whose timestamp is given, and leaves the transaction open. It returns the record's offset and who can end it.
 func openTransaction(t *testing.T, address, id, topic string, at time.Time) (offset int64, producer *kgo.Client) {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.TransactionalID(id), kgo.DefaultProduceTopic(topic))
+	const timeout = 10 * time.Minute // longer than any test, and shorter than the server's limit
+	cl, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.TransactionalID(id), kgo.TransactionTimeout(timeout), kgo.DefaultProduceTopic(topic))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,22 +109,25 @@ func row(t *testing.T, table, word string) string {
 	return ""
 }
 
-// TestHangingTransactionIsFoundAndAborted: the log of the coordinator is gone, so nobody is left who would end the transaction.
+// TestHangingTransactionIsFoundAndAborted: the partition has come from another cluster, so nobody here would end the transaction.
 func TestHangingTransactionIsFoundAndAborted(t *testing.T) {
 	needs(t, "java", "mvn", "kcat")
-	dir := t.TempDir()
-	server, address := proctest.Broker(t, dir, "")
+	elsewhere := t.TempDir()
+	server, address := proctest.Broker(t, elsewhere, "")
 	tool(t, address, topicCommand, "--create", "--topic", "payments")
 	offset, producer := openTransaction(t, address, "payer", "payments", time.Now().Add(-time.Hour))
-	logs := topicDirs(t, address, dir, "__transaction_state")
-	producer.CloseAllowingRebalance()
+	from := topicDirs(t, address, elsewhere, "payments")[0]
+	server.Kill() // before the producer goes: it would end its transaction
+	producer.Close()
+
+	dir := t.TempDir()
+	server, address = proctest.Broker(t, dir, "")
+	tool(t, address, topicCommand, "--create", "--topic", "payments")
+	kcat(t, "to be replaced\n", "-b", address, "-P", "-t", "payments")
+	log := topicDirs(t, address, dir, "payments")[0]
 	server.Signal(syscall.SIGTERM)
 	server.Succeeded(t)
-	for _, d := range logs {
-		if err := os.RemoveAll(d); err != nil {
-			t.Fatal(err)
-		}
-	}
+	replaceDir(t, log, from)
 	_, address = proctest.Broker(t, dir, address)
 	if end := committedEnd(t, address, "payments"); end != offset {
 		t.Fatalf("readers of committed records see up to %d, want %d: the transaction is open", end, offset)
