@@ -82,6 +82,7 @@ func (p *iteratorPool) get(db *pebble.DB, lower, upper []byte) (*pebble.Iterator
 		it := p.idle[n-1]
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
+		it.SetBounds(nil, nil) // Pebble trusts an old position when the bounds are the same
 		it.SetBounds(lower, upper)
 		return it, epoch, nil
 	}
