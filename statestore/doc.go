@@ -13,4 +13,17 @@
 // A store never writes to its engine while records are processed. Changes are staged in memory, go to the changelog topic with the transaction, and reach
 // the engine in one atomic batch, together with the changelog offset, after the transaction committed. A crash therefore never leaves uncommitted state behind,
 // and a restart reads only the changelog's tail.
+//
+// # Changelogs of Kafka Streams
+//
+// Keys and values in changelogs are encoded as Kafka Streams encodes them, so that a store can be restored from a changelog of either. The golden cases hold both
+// against each other; these are the differences:
+//
+//   - a key that changes several times between two commits is written once, with its last value, and the keys of a commit are sorted; only the order within one key
+//     is the same;
+//   - a window or session that is too old to be kept, and a version older than the history, is not written: nobody could read it;
+//   - the changelog of a versioned store repeats the latest version of a key after one of its past, so that compaction keeps the latest;
+//   - a row that came and went between two commits leaves a tombstone, also with a cache;
+//   - the headers of records are not written to the changelogs of joins, where nothing reads them;
+//   - the sequence numbers of join windows and of records that wait for a table count what is stored, not what was refused.
 package statestore
