@@ -60,7 +60,7 @@ func TestOurServerGoesOnWithAKafkaPartition(t *testing.T) {
 	if n := strings.Count(sane, "passed sanity check"); n != len(segments) {
 		t.Errorf("%d of %d indexes pass:\n%s", n, len(segments), sane)
 	}
-	server, address = proctest.Broker(t, dir, address) // with what it made of them itself
+	_, address = proctest.Broker(t, dir, address) // with what it made of them itself
 	if got := read(); len(got) != len(wrote.committed)+1+len(more.committed) {
 		t.Errorf("%d records after another start", len(got))
 	}
