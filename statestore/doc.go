@@ -3,12 +3,7 @@
 //
 // The kinds of stores are [KeyValue] (the latest value of each key), [Versioned] (what a key had at which time), [Window] and [Session] (values by key and time),
 // and those that operators make for themselves: [JoinWindow] and [Unmatched] for joins of two streams, [Buffer] for changes that are held back, [GraceBuffer] for
-// records that wait for a table. Changelogs have Kafka Streams' own bytes, so that an application can change its language and keep its topics, but for this:
-//
-//   - A versioned store logs what it was told since the last commit in the order of time, without what came too late, and ends with the last thing said of each key
-//     that something late was said of. Kafka Streams logs in the order of arrival, and a late record that compaction leaves as the only one of its key wins over the
-//     latest one.
-//   - A changelog has the last value of a key and commit, where Kafka Streams' has each; and records of buffers have a timestamp, where those have none.
+// records that wait for a table.
 //
 // A store never writes to its engine while records are processed. Changes are staged in memory, go to the changelog topic with the transaction, and reach
 // the engine in one atomic batch, together with the changelog offset, after the transaction committed. A crash therefore never leaves uncommitted state behind,
@@ -22,7 +17,9 @@
 //   - a key that changes several times between two commits is written once, with its last value, and the keys of a commit are sorted; only the order within one key
 //     is the same;
 //   - a window or session that is too old to be kept, and a version older than the history, is not written: nobody could read it;
-//   - the changelog of a versioned store repeats the latest version of a key after one of its past, so that compaction keeps the latest;
+//   - a versioned store logs what it was told since the last commit in the order of time, and says the latest version of a key again after one of its past: in Kafka
+//     Streams' order of arrival a late record that compaction leaves as the only one of its key would win;
+//   - records of buffers have a timestamp, where Kafka Streams' have none;
 //   - a row that came and went between two commits leaves a tombstone, also with a cache;
 //   - the headers of records are not written to the changelogs of joins, where nothing reads them;
 //   - the sequence numbers of join windows and of records that wait for a table count what is stored, not what was refused.
