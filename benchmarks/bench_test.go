@@ -14,9 +14,10 @@ func TestShortRunMeasuresEveryWorkload(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs the benchmarks with small inputs; left out with -short")
 	}
-	file := filepath.Join(t.TempDir(), "result.json")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "result.json")
 	var out strings.Builder
-	if err := benchmarks(t.Context(), []string{"-short", "-kafka", "off", "-json", file}, &out, io.Discard); err != nil {
+	if err := benchmarks(t.Context(), []string{"-short", "-kafka", "off", "-json", file, "-profile", dir}, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(file)
@@ -38,7 +39,7 @@ func TestShortRunMeasuresEveryWorkload(t *testing.T) {
 	}
 	for _, want := range []string{
 		"produce", "consume", "wordcount", "broker-raw, batches of 100 KiB", "broker-produce, 100 B, 100 partitions", "broker-fetch, 1024 B, 16 partitions",
-		"broker-txn, 16 producers",
+		"broker-txn, 16 producers", "chain", "driver-source", "driver-hopping", "app-count", "app-tumbling", "app-session", "app-stream-join", "app-table-join",
 	} {
 		if !slices.Contains(seen, want) {
 			t.Errorf("no result of %s", want)
@@ -49,8 +50,11 @@ func TestShortRunMeasuresEveryWorkload(t *testing.T) {
 			t.Errorf("%s: %v", f.Name, f.Rounds)
 		}
 	}
-	if len(r.Ratios) != 6 || len(r.Facts) != 12 || r.Machine.Cores == 0 || r.Machine.Go == "" {
+	if len(r.Ratios) != 21 || len(r.Facts) != 13 || r.Machine.Cores == 0 || r.Machine.Go == "" {
 		t.Errorf("ratios %v, facts %v, machine %+v", r.Ratios, r.Facts, r.Machine)
+	}
+	if p, err := os.Stat(filepath.Join(dir, "app-count.pprof")); err != nil || p.Size() == 0 {
+		t.Errorf("the profile of app-count: %v, %v", p, err)
 	}
 	for _, part := range []string{"WORKLOAD", "exactly-once / at-least-once", "memory at rest"} {
 		if !strings.Contains(out.String(), part) {
@@ -75,6 +79,36 @@ func TestInputIsTheSameEverywhere(t *testing.T) {
 	}
 	if again := string(appendLine(nil, newDraws(1))); again != first {
 		t.Errorf("the same seed gives %q and %q", first, again)
+	}
+}
+
+// The checksums are those that another generator of the same description has computed.
+func TestStreamInputIsTheSameEverywhere(t *testing.T) {
+	late := drawnInput(10_000, 1000)
+	late.late = latePercent
+	for _, c := range []struct {
+		name string
+		in   inputSpec
+		want uint32
+	}{
+		{"drawn", drawnInput(1_000_000, 100_000), 0x354ab207},
+		{"late", late, 0x52c64a76},
+		{"table", tableInput(10_000), 0x8aca9cc3},
+	} {
+		if got := c.in.checksum(); got != c.want {
+			t.Errorf("%s: checksum %08x, want %08x", c.name, got, c.want)
+		}
+	}
+	moved := 0
+	for i, r := range late.each {
+		if ms := inputFrom + i/10; r.timestamp > ms || r.timestamp < ms-maxLateMs {
+			t.Fatalf("record %d is of %d, want up to %d ms before %d", i, r.timestamp, maxLateMs, ms)
+		} else if r.timestamp < ms {
+			moved++
+		}
+	}
+	if moved < 400 || moved > 600 {
+		t.Errorf("%d of 10000 records are late, want about 500", moved)
 	}
 }
 

@@ -33,6 +33,7 @@ type bench struct {
 	log     io.Writer // what is going on
 
 	dir     string    // of everything that is written
+	profile string    // where CPU profiles go; empty: none
 	peer    string    // whether Apache Kafka is measured beside: "auto", "on" or "off"
 	started []*system // by systems
 }
@@ -47,6 +48,9 @@ type group struct {
 var groups = []group{
 	{names: []string{"produce", "consume"}, run: produceConsume},
 	{names: []string{"wordcount"}, run: wordCount},
+	{names: []string{"chain"}, run: chain},
+	{names: append([]string{"driver-source"}, workNames("driver-")...), run: driverWorks},
+	{names: workNames("app-"), run: appWorks},
 	{names: []string{"start"}, run: startBroker, own: true},
 	{names: []string{"broker-raw"}, run: brokerRaw, own: true},
 	{names: []string{"broker-produce", "broker-fetch"}, run: brokerProduceFetch, own: true},
@@ -89,11 +93,12 @@ func benchmarks(ctx context.Context, args []string, stdout, stderr io.Writer) (e
 	short := f.Bool("short", false, "small inputs and one round: to see that it works, not to quote")
 	rounds := f.Int("rounds", 0, fmt.Sprintf("rounds of each workload (default %d, with -short %d)", defaultRounds, shortRounds))
 	jsonFile := f.String("json", "", "also write everything as JSON to this `FILE`")
+	profile := f.String("profile", "", "write a CPU profile of each stream workload to this `DIR`ectory")
 	peer := f.String("kafka", "auto", "measure Apache Kafka beside in the broker workloads: `on`, off, or auto for when there are Java and Maven and the run is not -short")
 	if err := f.Parse(args); err != nil {
 		return cmp.Or(isHelp(err), fmt.Errorf("%w: %w", errUsage, err))
 	}
-	b := &bench{rounds: *rounds, short: *short, peer: *peer, log: stderr}
+	b := &bench{rounds: *rounds, short: *short, peer: *peer, profile: *profile, log: stderr}
 	switch {
 	case *peer != "auto" && *peer != "on" && *peer != "off":
 		return fmt.Errorf("%w: -kafka %s: want auto, on or off", errUsage, *peer)

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,8 @@ type measure struct {
 	Bytes int64         `json:"bytes"` // of their keys and values; 0 when not counted
 	Wall  time.Duration `json:"wall_ns"`
 	CPU   time.Duration `json:"cpu_ns"` // user and system, of this process; in the broker workloads of the broker
+	// Allocs counts allocations on the heap; nil when they were not counted.
+	Allocs *int64 `json:"allocs,omitempty"`
 }
 
 func (m measure) rate() float64     { return float64(m.Units) / max(m.Wall.Seconds(), 1e-9) }
@@ -23,16 +26,55 @@ func (m measure) megabyte() float64 { return float64(m.Bytes) / 1e6 / max(m.Wall
 func (m measure) perGB() float64    { return m.CPU.Seconds() / (float64(max(m.Bytes, 1)) / 1e9) }
 func (m measure) perUnit() float64  { return float64(m.CPU) / float64(max(m.Units, 1)) }
 
-// stretch measures from start to stop.
-type stretch struct {
-	begin time.Time
-	cpu   time.Duration
+// allocsPerUnit is -1 when allocations were not counted.
+func (m measure) allocsPerUnit() float64 {
+	if m.Allocs == nil {
+		return -1
+	}
+	return float64(*m.Allocs) / float64(max(m.Units, 1))
 }
 
-func start() stretch { return stretch{time.Now(), processCPU()} }
+// plus is two stretches of one work as one.
+func (m measure) plus(o measure) measure {
+	sum := measure{Units: m.Units + o.Units, Bytes: m.Bytes + o.Bytes, Wall: m.Wall + o.Wall, CPU: m.CPU + o.CPU, Allocs: o.Allocs}
+	if m.Allocs != nil && o.Allocs != nil {
+		both := *m.Allocs + *o.Allocs
+		sum.Allocs = &both
+	}
+	return sum
+}
+
+// stretch measures from start to stop.
+type stretch struct {
+	begin  time.Time
+	cpu    time.Duration
+	allocs *int64 // nil: not counted
+}
+
+func start() stretch { return stretch{begin: time.Now(), cpu: processCPU()} }
+
+// countingAllocs makes a stretch that has just begun count allocations too.
+func (s stretch) countingAllocs() stretch {
+	n := heapAllocs()
+	s = start()
+	s.allocs = &n
+	return s
+}
 
 func (s stretch) stop(units, bytes int64) measure {
-	return measure{Units: units, Bytes: bytes, Wall: time.Since(s.begin), CPU: processCPU() - s.cpu}
+	m := measure{Units: units, Bytes: bytes, Wall: time.Since(s.begin), CPU: processCPU() - s.cpu}
+	if s.allocs != nil {
+		n := heapAllocs() - *s.allocs
+		m.Allocs = &n
+	}
+	return m
+}
+
+// heapAllocs is how many objects this process has allocated.
+func heapAllocs() int64 {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.Mallocs)
 }
 
 // processCPU is the processor time that this process has used.

@@ -93,7 +93,7 @@ func (r *report) print(w io.Writer) error {
 	fmt.Fprintf(w, "%s, %d cores, %s, %s, %s, commit %s, %s\n\n", m.CPU, m.Cores, m.Memory, m.Platform, m.Go, m.Commit, r.Time.Format(time.DateOnly))
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	if len(r.Results) > 0 {
-		fmt.Fprintln(t, "WORKLOAD\tSYSTEM\tPER SECOND\tMIN-MAX\tMB/S\tCPU NS EACH\tCPU S/GB\tROUNDS")
+		fmt.Fprintln(t, "WORKLOAD\tSYSTEM\tPER SECOND\tMIN-MAX\tMB/S\tCPU NS EACH\tCPU S/GB\tALLOCS EACH\tROUNDS")
 	}
 	for _, res := range r.Results {
 		rate, mb, cpu := spreadOf(each(res.Rounds, measure.rate)), spreadOf(each(res.Rounds, measure.megabyte)), spreadOf(each(res.Rounds, measure.perUnit))
@@ -101,16 +101,20 @@ func (r *report) print(w io.Writer) error {
 		if mb.greatest > 0 {
 			megabytes, perGB = fmt.Sprintf("%.1f", mb.median), fmt.Sprintf("%.2f", spreadOf(each(res.Rounds, measure.perGB)).median)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%.0f %s\t%.0f-%.0f\t%s\t%.0f\t%s\t%d\n", res.Workload, res.System, rate.median, res.Unit, rate.least, rate.greatest, megabytes, cpu.median,
-			perGB, len(res.Rounds))
+		allocs := "-"
+		if n := spreadOf(each(res.Rounds, measure.allocsPerUnit)); n.least >= 0 {
+			allocs = fmt.Sprintf("%.2f", n.median)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%.0f %s\t%.0f-%.0f\t%s\t%.0f\t%s\t%s\t%d\n", res.Workload, res.System, rate.median, res.Unit, rate.least, rate.greatest, megabytes, cpu.median,
+			perGB, allocs, len(res.Rounds))
 	}
 	for _, ra := range r.Ratios {
 		s := spreadOf(ra.Rounds)
-		fmt.Fprintf(t, "ratio\t%s\t%.2f\t%.2f-%.2f\t\t\t\t%d\n", ra.Name, s.median, s.least, s.greatest, len(ra.Rounds))
+		fmt.Fprintf(t, "ratio\t%s\t%.2f\t%.2f-%.2f\t\t\t\t\t%d\n", ra.Name, s.median, s.least, s.greatest, len(ra.Rounds))
 	}
 	for _, f := range r.Facts {
 		s := spreadOf(f.Rounds)
-		fmt.Fprintf(t, "fact\t%s\t%.1f %s\t%.1f-%.1f\t\t\t\t%d\n", f.Name, s.median, f.Unit, s.least, s.greatest, len(f.Rounds))
+		fmt.Fprintf(t, "fact\t%s\t%.1f %s\t%.1f-%.1f\t\t\t\t\t%d\n", f.Name, s.median, f.Unit, s.least, s.greatest, len(f.Rounds))
 	}
 	return t.Flush()
 }
