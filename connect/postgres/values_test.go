@@ -123,7 +123,6 @@ var every = []struct {
 func TestEveryTypeGoesThroughToGoAndBack(t *testing.T) {
 	w := newWorld(t, sharedServer(t), `CREATE TYPE mood AS ENUM ('sad', 'very "happy"'); CREATE TYPE pair AS (a int, b text);
 		CREATE DOMAIN posint AS int4 CHECK (VALUE > 0); CREATE DOMAIN codes AS text[];`)
-	type cell struct{ table, value string }
 	for i, c := range every {
 		w.exec(fmt.Sprintf("CREATE TABLE t%d (id int PRIMARY KEY, touched int, v %s)", i, c.kind))
 		w.exec(fmt.Sprintf("INSERT INTO t%d VALUES (0, 0, NULL)", i))
