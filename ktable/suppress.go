@@ -65,6 +65,8 @@ func closesOf(windows stream.Windows) *closes {
 	switch w := windows.(type) {
 	case stream.TimeWindows:
 		return &closes{afterMs: w.GracePeriod().Milliseconds()}
+	case stream.CalendarWindows:
+		return &closes{afterMs: w.GracePeriod().Milliseconds()}
 	case stream.SlidingWindows:
 		return &closes{afterMs: w.GracePeriod().Milliseconds() + 1}
 	}

@@ -45,6 +45,14 @@ func windowEnds(windows stream.Windows) func(start int64) int64 {
 		size = w.Size()
 	case stream.SlidingWindows:
 		size = w.Size()
+	case stream.CalendarWindows:
+		last, end := int64(-1), int64(0) // of the window that was asked for last: a calendar takes its time
+		return func(start int64) int64 {
+			if start != last {
+				last, end = start, w.End(start)
+			}
+			return end
+		}
 	default: // one window without end
 		return func(int64) int64 { return math.MaxInt64 }
 	}
@@ -68,6 +76,8 @@ func (a *windowing[K, V, A]) processor(windows stream.Windows) topology.Sink[K, 
 	case stream.UnlimitedWindows:
 		start := w.Start().UnixMilli()
 		return func(r *topology.Record[K, V]) error { return a.processUnlimited(r, start) }
+	case stream.CalendarWindows:
+		return (&calendarAggregation[K, V, A]{windowing: a, calendar: w}).process
 	case stream.TimeWindows:
 		t := &timeAggregation[K, V, A]{windowing: a, size: w.Size().Milliseconds(), advance: w.Advance().Milliseconds()}
 		return t.process
@@ -127,6 +137,31 @@ func (a *timeAggregation[K, V, A]) process(r *topology.Record[K, V]) error {
 		}
 	}
 	return nil
+}
+
+// calendarAggregation is an aggregation by the windows of a calendar.
+type calendarAggregation[K, V, A any] struct {
+	*windowing[K, V, A]
+	calendar   stream.CalendarWindows
+	start, end int64 // the window of the last record
+}
+
+func (a *calendarAggregation[K, V, A]) process(r *topology.Record[K, V]) error {
+	closed, ok := a.take(r)
+	if !ok {
+		return nil
+	}
+	if err := a.emit(r, closed); err != nil {
+		return err
+	}
+	if r.Timestamp < a.start || r.Timestamp >= a.end {
+		a.start, a.end = a.calendar.Span(r.Timestamp)
+	}
+	if a.end <= closed {
+		a.drop(topology.DropLate)
+		return nil
+	}
+	return a.update(r, a.start)
 }
 
 // processUnlimited takes a record into the one window that there is; earlier ones are in none.

@@ -6,7 +6,7 @@ import (
 	"github.com/millrace-io/millrace/internal/topology"
 )
 
-// Windows say how records are divided by time: [TimeWindows], [SlidingWindows] or [UnlimitedWindows].
+// Windows say how records are divided by time: [TimeWindows], [CalendarWindows], [SlidingWindows] or [UnlimitedWindows].
 type Windows interface {
 	// GracePeriod is how long after its end a window takes late records.
 	GracePeriod() time.Duration

@@ -66,6 +66,24 @@ func (s timeWindowed[K]) Decode(b []byte) (w Windowed[K], err error) {
 	return Windowed[K]{Key: key, Start: start, End: end}, nil
 }
 
+// WindowedBy is [TimeWindowed] for windows that have no one size, such as the months of a calendar: end returns the end of the window that begins at start.
+func WindowedBy[K any](key Serde[K], end func(start int64) int64) Serde[Windowed[K]] {
+	return windowedBy[K]{timeWindowed[K]{key: key}, end}
+}
+
+type windowedBy[K any] struct {
+	timeWindowed[K]
+	end func(start int64) int64
+}
+
+func (s windowedBy[K]) Decode(b []byte) (Windowed[K], error) {
+	w, err := s.timeWindowed.Decode(b)
+	if err == nil {
+		w.End = s.end(w.Start)
+	}
+	return w, err
+}
+
 // PartitionKey returns the part of an encoded key that chooses the partition.
 func (s timeWindowed[K]) PartitionKey(encoded []byte) []byte {
 	return encoded[:len(encoded)-startBytes]
