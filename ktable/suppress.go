@@ -35,13 +35,7 @@ func SuppressUntilClose[K, V any](t *Table[stream.Windowed[K], V], buffer *state
 	if limit.EmitEarly {
 		g.Fault(op, "EmitEarly would give results of windows that are open")
 	}
-	s := suppression{limit: limit, dropNone: true}
-	if t.closes == nil {
-		g.Fault(op, "the table of %s does not come from an aggregation by windows, so that nothing tells when they close", t.node.Op().Site)
-	} else {
-		s.waitMs = t.closes.afterMs
-	}
-	return suppress(op, t, s, func(r *rows[stream.Windowed[K], V]) int64 { return r.Key.End }, buffer)
+	return suppressWindows(op, t, suppression{limit: limit}, buffer)
 }
 
 // SuppressFor holds back the changes of a table: the first change of a key waits until the highest time of the changes is wait later, and what the key has then goes
@@ -52,6 +46,31 @@ func SuppressFor[K, V any](t *Table[K, V], wait time.Duration, buffer *statestor
 		g.Fault(op, "a wait of %v: it must be a whole number of milliseconds, and not negative", wait)
 	}
 	return suppress(op, t, suppression{limit: limit, waitMs: wait.Milliseconds()}, func(r *rows[K, V]) int64 { return r.Timestamp }, buffer)
+}
+
+// EarlyResults holds back the results of windows like [SuppressUntilClose], but lets those of open windows go at every interval of the wall clock: each window that
+// has changed since its last result gives its result so far. When it is closed it gives its result once more, if that has changed. Each result replaces the
+// window's former one, for what is aggregated or joined below too; a session that has become part of a longer one gives a tombstone if it had given a result.
+//
+// How many results come, and when, depends on the speed of the records; the last one of each window does not. Intervals begin anew when the task starts. With EmitEarly
+// the limit lets the oldest changes go before the interval is over.
+func EarlyResults[K, V any](t *Table[stream.Windowed[K], V], interval time.Duration, buffer *statestore.BufferSpec[stream.Windowed[K], V], limit BufferLimit) *Table[stream.Windowed[K], V] {
+	op, g := topology.Here("ktable.EarlyResults"), t.graph()
+	if interval < time.Millisecond || interval%time.Millisecond != 0 {
+		g.Fault(op, "an interval of %v: it must be a whole number of milliseconds, 1 or more", interval)
+	}
+	return suppressWindows(op, t, suppression{limit: limit, earlyMs: interval.Milliseconds()}, buffer)
+}
+
+// suppressWindows holds back the results of windows until they are closed.
+func suppressWindows[K, V any](op topology.Op, t *Table[stream.Windowed[K], V], s suppression, buffer *statestore.BufferSpec[stream.Windowed[K], V]) *Table[stream.Windowed[K], V] {
+	s.dropNone = true
+	if t.closes == nil {
+		t.graph().Fault(op, "the table of %s does not come from an aggregation by windows, so that nothing tells when they close", t.node.Op().Site)
+	} else {
+		s.waitMs = t.closes.afterMs
+	}
+	return suppress(op, t, s, func(r *rows[stream.Windowed[K], V]) int64 { return r.Key.End }, buffer)
 }
 
 // closes says when the windows in a table's keys close. Immutable.
@@ -90,7 +109,8 @@ func latestClose(a, b *closes) *closes {
 type suppression struct {
 	limit    BufferLimit
 	waitMs   int64
-	dropNone bool // no row is no result
+	earlyMs  int64 // what waits goes on at every such interval of the wall clock too; 0: it does not
+	dropNone bool  // no row is no result, unless one was given before
 }
 
 // suppress adds a table that holds back the changes of another. timeOf tells from when on a change waits.
@@ -117,6 +137,9 @@ func suppress[K, V any](op topology.Op, t *Table[K, V], s suppression, timeOf fu
 		p.leaving = leavingOf[K, V](w, name)
 		p.leaving.keys = buffer.KeySerde()
 		p.at, p.id = w.At(n)
+		if s.earlyMs > 0 {
+			w.Schedule(n, topology.Punctuation{Clock: topology.WallClock, Every: s.earlyMs, Fire: p.releaseAll})
+		}
 		return p.process
 	})
 	out := &Table[K, V]{node: n, old: old, closes: t.closes}
@@ -237,10 +260,20 @@ func (s *suppressor[K, V]) describe(r *rows[K, V]) {
 	}
 }
 
+// releaseAll hands on all that waits.
+func (s *suppressor[K, V]) releaseAll(int64) error {
+	for s.buffer.Len() > 0 {
+		if err := s.release(*s.observed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // release hands the oldest change on, with its own time and headers. What it was before is what the operators below saw last, not what it was meanwhile.
 func (s *suppressor[K, V]) release(now int64) error {
 	e, ok, err := s.buffer.Pop(now)
-	if err != nil || !ok || s.dropNone && !e.Change.HasNew {
+	if err != nil || !ok || s.dropNone && !e.Change.HasNew && (s.earlyMs == 0 || !e.HasPrior) {
 		return err
 	}
 	s.out.Key, s.out.Timestamp = e.Key, e.Context.Timestamp
