@@ -26,9 +26,10 @@ type parts struct {
 	replicas     *replica.Manager
 	groups       *groups.Coordinator
 	transactions *transactions.Coordinator
+	hanging      *markers.Hanging
 
 	forget     func(drop func(context.Context)) // runs drop beside everything else
-	background sync.WaitGroup                   // what forget started
+	background sync.WaitGroup                   // what forget started, and hanging
 }
 
 // assemble opens everything in the data directory and puts it together.
@@ -61,6 +62,7 @@ func (s *Server) assemble() (_ *api.Node, _ *parts, err error) {
 	p.cluster.Watch(p.replicas.Update)
 	p.cluster.Watch(p.lead)
 	p.replicas.Start()
+	p.background.Go(func() { p.hanging.Run(s.ctx, p.cluster.Settings().Duration("transaction.max.timeout.ms")) })
 	return node, p, nil
 }
 
@@ -104,6 +106,7 @@ func (s *Server) coordinate(p *parts) {
 		Log:        s.log,
 		Now:        cfg.Now,
 	})
+	local := &markers.Local{Image: p.cluster.Image, Partition: p.replicas.Partition, Offsets: p.groups}
 	p.transactions = transactions.New(transactions.Config{
 		MaxTimeout:     set.Duration("transaction.max.timeout.ms"),
 		IDExpiration:   set.Duration("transactional.id.expiration.ms"),
@@ -111,10 +114,14 @@ func (s *Server) coordinate(p *parts) {
 		ExpireInterval: set.Duration("transaction.remove.expired.transaction.cleanup.interval.ms"),
 		Partitions:     partitionsOf(controller.TransactionsTopic),
 		Allocate:       p.cluster.AllocateProducerIDs,
-		Markers:        &markers.Local{Image: p.cluster.Image, Partition: p.replicas.Partition, Offsets: p.groups},
+		Markers:        local,
 		Log:            s.log,
 		Now:            cfg.Now,
 	})
+	p.hanging = &markers.Hanging{
+		Open: func() []markers.OpenTxn { return markers.OpenIn(p.replicas.All()) },
+		Owns: p.transactions.Owns, Abort: local.AbortHanging, Log: s.log,
+	}
 }
 
 // lead tells the coordinators which partitions of their topics this broker leads, and the group coordinator which topics went away. It is called with

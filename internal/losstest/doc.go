@@ -19,7 +19,8 @@
 //
 // A kill must leave all of this true in every flush mode, a power loss with flush=always. With flush=interval and flush=os a power loss may take the tail of any log, each
 // by itself: there the test asks for L2 to L4, and that the server starts and works. What lies in one log and speaks of another may not fit any more: a transaction whose
-// coordinator has forgotten it stays open until an operator aborts it, and a group's offset may lie behind its log's end.
+// coordinator has forgotten it stays open until the server aborts it, after the longest time-out that a transaction may have, and a group's offset may lie behind its
+// log's end.
 //
 // MILLRACE_KILL_ROUNDS says how many kills there are in each flush mode (2 unless set). MILLRACE_POWER_ROUNDS says how many power losses there are with flush=always, and
 // a fifth of that with each other mode; unless set there are none, since they need to mount a file system, and with it root. MILLRACE_LOSS_SEED repeats a run's choices.

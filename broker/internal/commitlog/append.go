@@ -33,6 +33,9 @@ func (l *Log) AppendMarker(o MarkerOptions) (AppendInfo, error) {
 	m := o.marker()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.checkOnly(&o); err != nil {
+		return AppendInfo{}, err
+	}
 	b := l.marker.FinishMarker(o.Now.UnixMilli(), o.ProducerID, o.ProducerEpoch, m)
 	if l.config().LogAppendTime {
 		b.SetMaxTimestamp(o.Now.UnixMilli(), true)

@@ -134,6 +134,9 @@ func (l *Log) FirstUnstable() (o Offset, ok bool) {
 // ActiveProducers describes the producers that the log remembers, by id.
 func (l *Log) ActiveProducers() []ProducerInfo { return l.producers.list() }
 
+// OpenTransactions describes the producers that have a transaction open, by where it began.
+func (l *Log) OpenTransactions() []ProducerInfo { return l.producers.listOpen() }
+
 // ExpireProducers forgets producers that wrote nothing for Config.ProducerExpiry and have no open transaction. It returns how many.
 func (l *Log) ExpireProducers(now time.Time) int {
 	l.mu.Lock()

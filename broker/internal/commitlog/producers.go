@@ -264,13 +264,30 @@ func (ps *producers) list() []ProducerInfo {
 	defer ps.mu.Unlock()
 	out := make([]ProducerInfo, 0, len(ps.byID))
 	for _, p := range ps.byID {
-		out = append(out, ProducerInfo{
-			ID: p.id, Epoch: p.epoch, LastSequence: p.lastSeq(), LastTimestamp: p.lastTimestamp,
-			CoordinatorEpoch: p.coordinatorEpoch, TxnStart: p.txnStart,
-		})
+		out = append(out, p.info())
 	}
 	slices.SortFunc(out, func(a, b ProducerInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return out
+}
+
+// listOpen describes the producers that have a transaction open, by where it began.
+func (ps *producers) listOpen() []ProducerInfo {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	var out []ProducerInfo
+	for _, t := range ps.open {
+		if p := ps.byID[t.id]; p != nil {
+			out = append(out, p.info())
+		}
+	}
+	return out
+}
+
+func (p *producerState) info() ProducerInfo {
+	return ProducerInfo{
+		ID: p.id, Epoch: p.epoch, LastSequence: p.lastSeq(), LastTimestamp: p.lastTimestamp,
+		CoordinatorEpoch: p.coordinatorEpoch, TxnStart: p.txnStart,
+	}
 }
 
 // checkBatch holds a data batch against its producer's state (I3-I5, I8). Sequences are checked for clients only, and nothing for

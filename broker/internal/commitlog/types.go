@@ -139,6 +139,8 @@ type MarkerOptions struct {
 	Commit           bool
 	// EpochBumped: the transaction runs under protocol 2, where the marker carries an epoch above that of the transaction's batches.
 	EpochBumped bool
+	// Only is nil, or what the log must know of the producer for the marker to be written: nothing has come from it since.
+	Only        *ProducerInfo
 	LeaderEpoch LeaderEpoch
 	Now         time.Time
 }

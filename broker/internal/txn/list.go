@@ -15,6 +15,17 @@ type Filter struct {
 	IDs         *regexp.Regexp          // matches the whole id; nil: all
 }
 
+// Owns reports whether a transaction that is open or ending has the partition, under any of its producer's ids.
+func (c *Coordinator) Owns(id ProducerID, tp TopicPartition) bool {
+	for _, m := range c.ids {
+		t := m.Transaction
+		if !t.State.idle() && (id == t.ProducerID || id == t.Next || id == t.Previous) && t.has([]TopicPartition{tp}) {
+			return true
+		}
+	}
+	return false
+}
+
 // NoDuration switches Filter.Longer off.
 const NoDuration time.Duration = -1
 
