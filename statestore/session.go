@@ -120,6 +120,8 @@ type ReadOnlySession[K, V any] interface {
 	Fetch(key K) iter.Seq2[SessionEntry[K, V], error]
 	// FetchAll walks over the sessions of all keys that end in [from, to], in the order of the encoded keys, then of the ends.
 	FetchAll(from, to int64) iter.Seq2[SessionEntry[K, V], error]
+	// FetchAllBackwards is FetchAll from the last to the first.
+	FetchAllBackwards(from, to int64) iter.Seq2[SessionEntry[K, V], error]
 	// All walks over the sessions of all keys.
 	All() iter.Seq2[SessionEntry[K, V], error]
 }

@@ -136,10 +136,18 @@ func (s *sessionStore[K, V]) find(key K, earliestEnd, latestStart int64, reverse
 }
 
 func (s *sessionStore[K, V]) FetchAll(from, to int64) iter.Seq2[SessionEntry[K, V], error] {
+	return s.fetchAll(from, to, false)
+}
+
+func (s *sessionStore[K, V]) FetchAllBackwards(from, to int64) iter.Seq2[SessionEntry[K, V], error] {
+	return s.fetchAll(from, to, true)
+}
+
+func (s *sessionStore[K, V]) fetchAll(from, to int64, reverse bool) iter.Seq2[SessionEntry[K, V], error] {
 	return func(yield func(SessionEntry[K, V], error) bool) {
 		w := s.newWalk()
 		w.ofAll(s.segments, from, to)
-		s.walk(w, false, yield)
+		s.walk(w, reverse, yield)
 	}
 }
 

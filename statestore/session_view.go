@@ -65,7 +65,15 @@ func (w *sessionView[K, V]) find(key K, earliestEnd, latestStart int64, reverse 
 }
 
 func (w *sessionView[K, V]) FetchAll(from, to int64) iter.Seq2[SessionEntry[K, V], error] {
-	return w.fetch(false, func(f *sessionFetch, s *segments) error {
+	return w.fetchAll(from, to, false)
+}
+
+func (w *sessionView[K, V]) FetchAllBackwards(from, to int64) iter.Seq2[SessionEntry[K, V], error] {
+	return w.fetchAll(from, to, true)
+}
+
+func (w *sessionView[K, V]) fetchAll(from, to int64, reverse bool) iter.Seq2[SessionEntry[K, V], error] {
+	return w.fetch(reverse, func(f *sessionFetch, s *segments) error {
 		f.ofAll(s, from, to)
 		return nil
 	})

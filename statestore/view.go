@@ -142,7 +142,15 @@ func (w *windowView[K, V]) fetchKey(key K, from, to int64, reverse bool) iter.Se
 }
 
 func (w *windowView[K, V]) FetchAll(from, to int64) iter.Seq2[WindowEntry[K, V], error] {
-	return w.fetch(false, func(f *fetch, s *segments) error {
+	return w.fetchAll(from, to, false)
+}
+
+func (w *windowView[K, V]) FetchAllBackwards(from, to int64) iter.Seq2[WindowEntry[K, V], error] {
+	return w.fetchAll(from, to, true)
+}
+
+func (w *windowView[K, V]) fetchAll(from, to int64, reverse bool) iter.Seq2[WindowEntry[K, V], error] {
+	return w.fetch(reverse, func(f *fetch, s *segments) error {
 		f.ofAll(s, from, to)
 		return nil
 	})

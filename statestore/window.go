@@ -132,6 +132,8 @@ type ReadOnlyWindow[K, V any] interface {
 	FetchRangeBackwards(key K, from, to int64) iter.Seq2[WindowEntry[K, V], error]
 	// FetchAll walks over the windows of all keys that start in [from, to), in the order of the encoded keys, then of the starts.
 	FetchAll(from, to int64) iter.Seq2[WindowEntry[K, V], error]
+	// FetchAllBackwards is FetchAll from the last to the first.
+	FetchAllBackwards(from, to int64) iter.Seq2[WindowEntry[K, V], error]
 	// All is FetchAll over all starts.
 	All() iter.Seq2[WindowEntry[K, V], error]
 }

@@ -150,10 +150,18 @@ func (s *windowStore[K, V]) fetchKey(key K, from, to int64, reverse bool) iter.S
 }
 
 func (s *windowStore[K, V]) FetchAll(from, to int64) iter.Seq2[WindowEntry[K, V], error] {
+	return s.fetchAll(from, to, false)
+}
+
+func (s *windowStore[K, V]) FetchAllBackwards(from, to int64) iter.Seq2[WindowEntry[K, V], error] {
+	return s.fetchAll(from, to, true)
+}
+
+func (s *windowStore[K, V]) fetchAll(from, to int64, reverse bool) iter.Seq2[WindowEntry[K, V], error] {
 	return func(yield func(WindowEntry[K, V], error) bool) {
 		w := s.newWalk()
 		w.ofAll(s.segments, from, to)
-		s.walk(w, false, yield)
+		s.walk(w, reverse, yield)
 	}
 }
 

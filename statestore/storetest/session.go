@@ -132,6 +132,10 @@ func stepSession(t testing.TB, r *rand.Rand, s sesStore, m *sesModel) {
 		if have := entries(t, s.FetchAll(start, end)); !reflect.DeepEqual(have, want) {
 			t.Fatalf("sessions that end in [%d, %d]: %.200v, want %.200v", start, end, have, want)
 		}
+		slices.Reverse(want)
+		if have := entries(t, s.FetchAllBackwards(start, end)); !reflect.DeepEqual(have, want) {
+			t.Fatalf("sessions backwards that end in [%d, %d]: %.200v, want %.200v", start, end, have, want)
+		}
 	}
 	if s.ObservedTime() != m.observed {
 		t.Fatalf("the store's time is %d, want %d", s.ObservedTime(), m.observed)

@@ -172,6 +172,10 @@ func stepWindow(t testing.TB, r *rand.Rand, s winStore, m *winModel) {
 		if got := entries(t, s.FetchAll(from, to)); !reflect.DeepEqual(got, want) {
 			t.Fatalf("fetch of all in [%d, %d): %d windows, want %d", from, to, len(got), len(want))
 		}
+		slices.Reverse(want)
+		if got := entries(t, s.FetchAllBackwards(from, to)); !reflect.DeepEqual(got, want) {
+			t.Fatalf("fetch of all backwards in [%d, %d): %d windows, want %d", from, to, len(got), len(want))
+		}
 	}
 }
 
