@@ -50,6 +50,10 @@ func TestOffsetsCommitWithTheTransaction(t *testing.T) {
 				seen = append(seen, string(r.Value))
 				s.Produce(ctx, &kgo.Record{Topic: "out", Value: r.Value}, nil)
 			})
+			if err := s.Client().Flush(ctx); err != nil {
+				t.Fatal(err)
+			}
+			known(t, s.Client())
 			if ok, err := s.End(ctx, kgo.TryCommit); !ok || err != nil {
 				t.Fatalf("End: %v, %v", ok, err)
 			}
