@@ -196,6 +196,11 @@ func (l *loader) commit(ctx context.Context, lines []string, next progress) erro
 		defer cancel()
 		return errors.Join(err, l.client.AbortBufferedRecords(abort), l.client.EndTransaction(abort, kgo.TryAbort))
 	}
+	// Nothing is buffered any more. To abort that waits until kgo has stored the partitions of a topic that it has just met: before that, v1.22.2 would not
+	// find them in the transaction, and abort it.
+	if err := l.client.AbortBufferedRecords(ctx); err != nil {
+		return err
+	}
 	return l.client.EndTransaction(ctx, kgo.TryCommit)
 }
 
