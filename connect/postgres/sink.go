@@ -133,6 +133,11 @@ func (s *sink) commit(ctx context.Context, at mainPosition, lsn pglogrepl.LSN) e
 	if err := s.failed.Load(); err != nil {
 		return s.fault(*err)
 	}
+	// kgo v1.22.2 writes the records that waited for a new topic's metadata before EndTransaction can see the topic's partitions, and turns a commit that it
+	// sees nothing for into an abort, without an error. Aborting what is buffered, which is nothing any more, waits until they can be seen.
+	if err := s.client.AbortBufferedRecords(ctx); err != nil {
+		return s.fault(err)
+	}
 	if err := s.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return s.fault(fmt.Errorf("commit: %w", err))
 	}
