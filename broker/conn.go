@@ -138,14 +138,13 @@ func (c *conn) one(ctx context.Context) error {
 		return err
 	}
 	handled := time.Now()
-	code := api.AnswerError(resp) // before write, which releases the answer
+	counts := c.server.node.Meter.Of(req.Key)
+	api.CountErrors(counts, resp) // before write, which releases the answer
 	if f, ok := resp.(api.Followed); ok {
 		defer f.After()
 	}
 	err = c.write(req, resp)
 	sent := time.Now()
-	counts := c.server.node.Meter.Of(req.Key)
-	counts.Error(code)
 	counts.Done(sent, req.Version, meter.Spent{Total: sent.Sub(arrived), Wait: req.Waited, Send: sent.Sub(handled)})
 	return err
 }

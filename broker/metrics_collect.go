@@ -74,7 +74,7 @@ func (g *gathering) requests() {
 			}
 		}
 		for _, code := range slices.Sorted(maps.Keys(failures)) {
-			g.counter("kafka_network_requestmetrics_errors_total", "Errors answered.", float64(failures[code]), "request", name, "error", errorName(code))
+			g.counter("kafka_network_requestmetrics_errors_total", "Errors answered, of requests and of each topic, partition or group in them.", float64(failures[code]), "request", name, "error", errorName(code))
 		}
 		g.millis("kafka_network_requestmetrics_totaltimems", "Time from a request's last byte to its answer's.", r.Total.Summary(g.now), "request", name)
 		g.millis("kafka_network_requestmetrics_localtimems", "Time that a request was worked on.", r.Local.Summary(g.now), "request", name)

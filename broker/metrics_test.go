@@ -157,9 +157,13 @@ func TestErrorsAreCountedByName(t *testing.T) {
 	if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "t", Value: make([]byte, 1000)}).FirstErr(); err == nil {
 		t.Fatal("a batch that is too large was taken")
 	}
+	if topics, err := kadm.NewClient(cl).ListTopics(ctx, "none"); err != nil || topics["none"].Err == nil {
+		t.Fatalf("a topic that is not there: %+v, %v", topics, err)
+	}
 	samples, _ := scrape(t, b)
 	for _, name := range []string{
 		`kafka_network_requestmetrics_errors_total{error="MESSAGE_TOO_LARGE",request="Produce"}`,
+		`kafka_network_requestmetrics_errors_total{error="UNKNOWN_TOPIC_OR_PARTITION",request="Metadata"}`,
 		`kafka_server_brokertopicmetrics_failedproducerequests_total{topic="t"}`, `kafka_server_brokertopicmetrics_failedproducerequests_total`,
 	} {
 		if samples[name] < 1 {
