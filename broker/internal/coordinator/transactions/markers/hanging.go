@@ -76,7 +76,7 @@ func (h *Hanging) Round(ctx context.Context) {
 	owned, err := h.Owns(ctx, parts)
 	if err != nil {
 		if ctx.Err() == nil {
-			h.Log.Warn("transactions are open for long, and whether they hang is not known; the next round asks again", "transactions", len(due), "error", err)
+			h.Log.Warn("transactions are open for long, and whether they hang is not known; the next round asks again", "partitions", len(due), "error", err)
 		}
 		return
 	}
@@ -88,15 +88,13 @@ func (h *Hanging) Round(ctx context.Context) {
 }
 
 func (h *Hanging) abort(ctx context.Context, o OpenTxn) {
-	err := h.Abort(ctx, o)
-	if ctx.Err() != nil {
-		return
+	log := h.Log.With("topic", o.Topic, "partition", o.Partition, "offset", o.Producer.TxnStart, "producer_id", o.Producer.ID, "epoch", o.Producer.Epoch)
+	switch err := h.Abort(ctx, o); {
+	case err == nil:
+		log.Warn("a transaction that no coordinator knows was aborted")
+	case ctx.Err() == nil:
+		log.Error("a transaction that no coordinator knows cannot be aborted; the next round tries again", "error", err)
 	}
-	log, said := h.Log.Warn, "a transaction that no coordinator knows was aborted"
-	if err != nil {
-		log, said = h.Log.Error, "a transaction that no coordinator knows cannot be aborted; the next round tries again"
-	}
-	log(said, "topic", o.Topic, "partition", o.Partition, "offset", o.Producer.TxnStart, "producer_id", o.Producer.ID, "epoch", o.Producer.Epoch, "error", err)
 }
 
 // OpenIn lists what is open in the logs of partitions.
