@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -723,16 +722,27 @@ func answers(t *testing.T, l *testLog) string {
 	return out.String()
 }
 
-// TestThousandEmptyPartitionsOpenAtOnce guards what start-up costs: the limit is ten times what is expected.
-func TestThousandEmptyPartitionsOpenAtOnce(t *testing.T) {
-	dir := t.TempDir()
-	start := time.Now()
-	for i := range 1000 {
-		if _, err := Open(vfs.Default, fmt.Sprintf("%s/t-%d", dir, i), Config{}, OpenOptions{Now: t0}); err != nil {
+// TestAnEmptyLogOpensInFewCalls guards what a start with a thousand partitions costs: calls of the file system and memory, not time.
+func TestAnEmptyLogOpensInFewCalls(t *testing.T) {
+	const maxCalls, maxAllocs = 6, 50
+	var calls atomic.Int64
+	fsys := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(errorfs.Op) error {
+		calls.Add(1)
+		return nil
+	}))
+	openEmpty := func() {
+		l, err := Open(fsys, "t", Config{}, OpenOptions{Now: t0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if d := time.Since(start); d > time.Second {
-		t.Fatalf("1000 empty logs took %v to open", d)
+	openEmpty()
+	calls.Store(0)
+	allocs := testing.AllocsPerRun(10, openEmpty)
+	if n := calls.Load() / 11; n > maxCalls || allocs > maxAllocs { // AllocsPerRun runs once more, to warm up
+		t.Fatalf("opening and closing an empty log takes %d calls and %v allocations, want at most %d and %d", n, allocs, maxCalls, maxAllocs)
 	}
 }
