@@ -84,6 +84,10 @@ func writeLedger(t *testing.T, address, topic string, n int) (l ledger) {
 			if err := cl.Flush(ctx); err != nil {
 				t.Fatal(err)
 			}
+			// kgo may write to a topic that it has just met before it can see it in the transaction, and would not commit; this waits until it can.
+			if err := cl.AbortBufferedRecords(ctx); err != nil {
+				t.Fatal(err)
+			}
 			if abort {
 				l.aborts++
 			}

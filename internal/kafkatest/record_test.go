@@ -106,6 +106,10 @@ func produce(ctx context.Context, t *testing.T, address, topic string, opts ...k
 		t.Fatal(err)
 	}
 	if transactional {
+		// kgo may write to a topic that it has just met before it can see it in the transaction, and would not commit; this waits until it can.
+		if err := cl.AbortBufferedRecords(ctx); err != nil {
+			t.Fatal(err)
+		}
 		if err := cl.EndTransaction(ctx, kgo.TryCommit); err != nil {
 			t.Fatal(err)
 		}

@@ -37,6 +37,10 @@ func openTransaction(t *testing.T, address, id, topic string, at time.Time) (off
 	if err != nil {
 		t.Fatal(err)
 	}
+	// kgo may write to a topic that it has just met before it can see it in the transaction, and would not commit; this waits until it can.
+	if err := cl.AbortBufferedRecords(ctx); err != nil {
+		t.Fatal(err)
+	}
 	return r.Offset, cl
 }
 

@@ -189,6 +189,10 @@ func (c *copier) fill(ctx context.Context, cl *kgo.Client, end int64) error {
 	if err := results.FirstErr(); err != nil {
 		return fmt.Errorf("copies of %d to %d: %w", c.next, end, err)
 	}
+	// kgo may write to a topic that it has just met before it can see it in the transaction, and would not commit; this waits until it can.
+	if err := cl.AbortBufferedRecords(ctx); err != nil {
+		return err
+	}
 	for _, r := range results {
 		number, err := parse(c.writer, r.Record.Value)
 		if err != nil {
