@@ -27,6 +27,7 @@ type closing[K, A any] struct {
 	keys      serde.Serde[K]
 	out       rows[stream.Windowed[K], A]
 	to        rowSink[stream.Windowed[K], A]
+	given     int64 // results, for who wants to know whether there were any
 	loaded    bool
 
 	load   func() error                                   // adds what the store has
@@ -149,6 +150,16 @@ func (c *closing[K, A]) emit(closed, observed int64, headers []topology.Header) 
 	}
 }
 
+// pass gives, in a silence, the results of all windows that are closed at the time that was reached. c may be nil.
+func (c *closing[K, A]) pass(closed, observed int64) (some bool, err error) {
+	if c == nil {
+		return false, nil
+	}
+	was := c.given
+	err = c.emit(closed, observed, nil)
+	return c.given > was, err
+}
+
 // give forwards the result of one window, unless it has none.
 func (c *closing[K, A]) give(w *openWindow[K], headers []topology.Header) error {
 	v, time, found, err := c.fetch(w)
@@ -157,6 +168,7 @@ func (c *closing[K, A]) give(w *openWindow[K], headers []topology.Header) error 
 	}
 	c.out = rows[stream.Windowed[K], A]{Key: stream.Windowed[K]{Key: w.key, Start: w.start, End: w.end}, Timestamp: time, Headers: headers,
 		Value: topology.Change[A]{New: v, HasNew: true}}
+	c.given++
 	return c.to(&c.out)
 }
 

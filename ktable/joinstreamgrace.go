@@ -72,6 +72,7 @@ func joinStreamLate[K, V, W, R any](op topology.Op, s *stream.Stream[K, V], t *T
 			join: streamJoin[K, V, W, R]{left: left, join: join, lookup: t.rowsAsOf(w), next: next,
 				isNull: serde.NullCheck[R](), ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n)}}
 		j.join.at, j.join.id = w.At(n)
+		w.OnIdle(n, j.pass)
 		return j.process
 	})
 	if left {
@@ -136,15 +137,28 @@ func (j *lateJoin[K, V, W, R]) process(r *topology.Record[K, V]) error {
 			return err
 		}
 	}
+	_, err := j.release(until, r.Timestamp)
+	return err
+}
+
+// pass moves the operator's time on in a silence.
+func (j *lateJoin[K, V, W, R]) pass(now int64) (some bool, err error) {
+	*j.observed = max(*j.observed, now)
+	return j.release(*j.observed-j.grace, now)
+}
+
+// release joins the records that have waited until their time.
+func (j *lateJoin[K, V, W, R]) release(until, now int64) (some bool, err error) {
 	for {
-		e, ok, err := j.buffer.Pop(until, r.Timestamp)
+		e, ok, err := j.buffer.Pop(until, now)
 		if err != nil || !ok {
-			return err
+			return some, err
 		}
+		some = true
 		j.out = topology.Record[K, V]{Key: e.Key, Value: e.Value, Timestamp: e.Context.Timestamp, Headers: e.Context.Headers}
 		was := j.origin.Enter(&e.Context)
 		if err := j.join.process(&j.out); err != nil {
-			return err
+			return some, err
 		}
 		j.origin.Leave(was)
 	}

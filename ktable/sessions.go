@@ -156,6 +156,7 @@ func newSessionAggregation[K, V, A any](w *topology.Wiring, n *topology.Node, st
 		fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n), isNull: serde.NullCheck[A](),
 		gap: windows.Gap().Milliseconds(), grace: windows.GracePeriod().Milliseconds(), observed: observed}
 	a.at, a.id = w.At(n)
+	w.OnIdle(n, a.pass)
 	return a
 }
 
@@ -191,6 +192,12 @@ func (a *sessionAggregation[K, V, A]) process(r *topology.Record[K, V]) error {
 		}
 	}
 	return a.put(r, start, end, topology.Change[A]{New: agg, HasNew: has})
+}
+
+// pass moves the operator's time on in a silence.
+func (a *sessionAggregation[K, V, A]) pass(now int64) (some bool, err error) {
+	*a.observed = max(*a.observed, now)
+	return a.closing.pass(*a.observed-a.grace-a.gap, *a.observed)
 }
 
 // meet gathers the sessions that a record at time t belongs to, and returns the ends of what they become together.

@@ -137,6 +137,7 @@ func suppress[K, V any](op topology.Op, t *Table[K, V], s suppression, timeOf fu
 		p.leaving = leavingOf[K, V](w, name)
 		p.leaving.keys = buffer.KeySerde()
 		p.at, p.id = w.At(n)
+		w.OnIdle(n, p.pass)
 		if s.earlyMs > 0 {
 			w.Schedule(n, topology.Punctuation{Clock: topology.WallClock, Every: s.earlyMs, Fire: p.releaseAll})
 		}
@@ -223,14 +224,8 @@ func (s *suppressor[K, V]) process(r *rows[K, V]) error {
 	if err := s.buffer.Put(s.timeOf(r), r.Key, c, &s.from); err != nil {
 		return err
 	}
-	for {
-		oldest, ok := s.buffer.OldestTime()
-		if !ok || oldest > *s.observed-s.waitMs {
-			break
-		}
-		if err := s.release(r.Timestamp); err != nil {
-			return err
-		}
+	if _, err := s.releaseDue(r.Timestamp); err != nil {
+		return err
 	}
 	for s.full() && s.buffer.Len() > 0 {
 		if !s.limit.EmitEarly {
@@ -242,6 +237,26 @@ func (s *suppressor[K, V]) process(r *rows[K, V]) error {
 		}
 	}
 	return nil
+}
+
+// pass moves the operator's time on in a silence.
+func (s *suppressor[K, V]) pass(now int64) (some bool, err error) {
+	*s.observed = max(*s.observed, now)
+	return s.releaseDue(now)
+}
+
+// releaseDue hands on what has waited long enough.
+func (s *suppressor[K, V]) releaseDue(now int64) (some bool, err error) {
+	for {
+		oldest, ok := s.buffer.OldestTime()
+		if !ok || oldest > *s.observed-s.waitMs {
+			return some, nil
+		}
+		some = true
+		if err := s.release(now); err != nil {
+			return some, err
+		}
+	}
 }
 
 func (s *suppressor[K, V]) full() bool {

@@ -34,6 +34,7 @@ func newWindowing[K, V, A any](w *topology.Wiring, n *topology.Node, store *stat
 		fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n),
 		end: windowEnds(windows), grace: windows.GracePeriod().Milliseconds(), observed: observed}
 	a.at, a.id = w.At(n)
+	w.OnIdle(n, a.pass)
 	return a
 }
 
@@ -102,6 +103,12 @@ func (a *windowing[K, V, A]) emit(r *topology.Record[K, V], closed int64) error 
 		return nil
 	}
 	return a.closing.emit(closed, *a.observed, r.Headers)
+}
+
+// pass moves the operator's time on in a silence.
+func (a *windowing[K, V, A]) pass(now int64) (some bool, err error) {
+	*a.observed = max(*a.observed, now)
+	return a.closing.pass(*a.observed-a.grace, *a.observed)
 }
 
 // owe notes a new window whose result is to be given when it is closed.

@@ -44,7 +44,7 @@ func (t *task) list() {
 		for _, ref := range src.Topics {
 			name := ref.Resolve(t.w.app.cfg.AppID)
 			if t.id.Partition < t.w.app.partitions[name] {
-				in := &input{source: i, tp: client.TopicPartition{Topic: name, Partition: t.id.Partition}, time: -1}
+				in := &input{source: i, tp: client.TopicPartition{Topic: name, Partition: t.id.Partition}, time: -1, idle: src.Idle}
 				in.raw.Topic, in.raw.Partition = name, t.id.Partition
 				t.inputs = append(t.inputs, in)
 			}

@@ -68,10 +68,12 @@ type input struct {
 	raw       topology.RawRecord
 	headers   []topology.Header // memory for raw
 	timestamp int64
-	has       bool  // rec, raw and timestamp are the next record
-	time      int64 // partition time: the highest timestamp taken, -1 before any
-	start     int64 // where to begin
-	committed int64 // the offset that a successor would begin at
+	has       bool          // rec, raw and timestamp are the next record
+	time      int64         // partition time: the highest timestamp taken, -1 before any
+	start     int64         // where to begin
+	idle      time.Duration // after how long without a record it counts as silent; 0: never
+	last      time.Time     // when its last record came here, or the task began
+	committed int64         // the offset that a successor would begin at
 	operators []byte
 }
 
@@ -114,7 +116,9 @@ func (t *task) begin() error {
 	}
 	topo.SetStreamTime(streamTime)
 	t.topo = topo
+	now := time.Now()
 	for _, in := range t.inputs {
+		in.last = now
 		in.cursor = t.w.fetcher.Add(in.tp, in.start)
 	}
 	t.state.Store(int32(TaskRunning))
@@ -164,6 +168,9 @@ func (t *task) process(limit int, now time.Time) (busy bool, err error) {
 		t.processed++
 		t.dirty = true
 	}
+	if t.room < limit {
+		t.heard(now, time.Now())
+	}
 	return t.room < limit, nil
 }
 
@@ -172,7 +179,7 @@ func (t *task) choose(now time.Time) (first *input, err error) {
 	if len(t.inputs) == 1 {
 		in := t.inputs[0]
 		if !in.has {
-			if err := t.fill(in); err != nil {
+			if err := t.fill(in, now); err != nil {
 				return nil, err
 			}
 		}
@@ -184,13 +191,16 @@ func (t *task) choose(now time.Time) (first *input, err error) {
 	var empty, behind bool
 	for _, in := range t.inputs {
 		if !in.has {
-			if err := t.fill(in); err != nil {
+			if err := t.fill(in, now); err != nil {
 				return nil, err
 			}
 			if t.room == 0 {
 				return nil, nil // passed over as many as a slice may: the next record is not known yet
 			}
 			if !in.has {
+				if in.silentFor() > 0 {
+					continue // nobody waits for it
+				}
 				empty = true
 				behind = behind || in.cursor.Behind()
 				continue
@@ -223,9 +233,10 @@ func (t *task) mustWait(behind bool, now time.Time) bool {
 }
 
 // wakeAt is when the task has something to do though nothing arrives; zero when there is no such time.
-func (t *task) wakeAt() (at time.Time) {
+func (t *task) wakeAt(now time.Time) (at time.Time) {
+	at = t.silenceAt(now)
 	if wall, ok := t.topo.NextPunctuation(); ok {
-		at = time.UnixMilli(wall)
+		at = earlier(time.UnixMilli(wall), at)
 	}
 	if !t.waiting.IsZero() && t.w.app.cfg.MaxTaskIdle > 0 {
 		if idle := t.waiting.Add(t.w.app.cfg.MaxTaskIdle); at.IsZero() || idle.Before(at) {
@@ -236,7 +247,7 @@ func (t *task) wakeAt() (at time.Time) {
 }
 
 // fill takes the input's next record, passing over those without a usable timestamp as long as there is room.
-func (t *task) fill(in *input) error {
+func (t *task) fill(in *input, now time.Time) error {
 	for t.room > 0 {
 		ok, err := in.cursor.Next(&in.rec)
 		if err != nil {
@@ -246,6 +257,7 @@ func (t *task) fill(in *input) error {
 			t.passedOver(in)
 			return nil
 		}
+		in.last = now
 		rec, raw := &in.rec, &in.raw
 		raw.Offset, raw.LeaderEpoch = int64(rec.Offset), in.cursor.Epoch()
 		raw.Timestamp, raw.Key, raw.Value, raw.Headers = rec.Timestamp, rec.Key, rec.Value, nil

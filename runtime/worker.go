@@ -199,10 +199,13 @@ func (w *worker) work() (busy bool, wait time.Duration, err error) {
 			return false, 0, err
 		}
 		busy = busy || some
+		if err := t.passTime(); err != nil {
+			return false, 0, err
+		}
 		if err := t.punctuate(now); err != nil {
 			return false, 0, err
 		}
-		next = earlier(next, t.wakeAt())
+		next = earlier(next, t.wakeAt(now))
 		staged += t.stagedBytes()
 	}
 	w.turn++

@@ -16,6 +16,8 @@ type sourceConfig struct {
 	reused  bool // as the changelog of a table's store
 	limited bool
 	maxJump time.Duration // where limited
+	idles   bool
+	idle    time.Duration // where idles
 }
 
 // invalidTime says what becomes of a record whose own timestamp is negative.
@@ -115,7 +117,7 @@ func FromPattern[K, V any](b *Builder, pattern string, form Topic[K, V], opts ..
 	if c.reused {
 		g.Fault(op, "only the topic of a table can be a changelog")
 	}
-	spec := topology.SourceSpec{Pattern: re, Reset: c.reset, Timestamps: timestampsOf(b, op, form, c)}
+	spec := topology.SourceSpec{Pattern: re, Reset: c.reset, Idle: c.checkIdle(op, g), Timestamps: timestampsOf(b, op, form, c)}
 	return OfEdge(topology.Edge[K, V]{Node: topology.AddTopicSource(g, op, g.NextName("KSTREAM-SOURCE-"), spec, form.serdes)})
 }
 
@@ -135,6 +137,9 @@ func GlobalSource[K, V any](b *Builder, op topology.Op, topic Topic[K, V], opts 
 	if c.reset != topology.ResetDefault && c.reset != topology.ResetEarliest {
 		b.Graph().Fault(op, "a global table holds its whole topic: an option about where to begin contradicts it")
 	}
+	if c.idles {
+		b.Graph().Fault(op, "a global table has no time that could go on in a silence")
+	}
 	return topology.TopicRef{Name: topic.name}, topic.serdes, timestampsOf(b, op, topic, c)
 }
 
@@ -153,7 +158,7 @@ func AddSource[K, V any](b *Builder, op topology.Op, topics []Topic[K, V], table
 	if c.reused && !table {
 		g.Fault(op, "only the topic of a table can be a changelog")
 	}
-	spec := topology.SourceSpec{Reset: c.reset, Table: table, Timestamps: timestampsOf(b, op, topics[0], c)}
+	spec := topology.SourceSpec{Reset: c.reset, Idle: c.checkIdle(op, g), Table: table, Timestamps: timestampsOf(b, op, topics[0], c)}
 	for _, t := range topics {
 		spec.Topics = append(spec.Topics, topology.TopicRef{Name: t.name})
 	}

@@ -36,6 +36,7 @@ func newJoinSide[K, A, B, L, R, O any](w *topology.Wiring, n *topology.Node, nex
 		return s
 	}
 	s.results, s.closed, s.found = alone.results, alone.emit, alone.store.Delete
+	w.OnIdle(n, alone.pass)
 	return s
 }
 
@@ -188,17 +189,23 @@ func (a *aloneRecords[K, L, R, O]) due() bool {
 
 // emit gives the records that can meet no partner any more, and forgets each when it is given. now and headers are those of the record that ended their windows.
 func (a *aloneRecords[K, L, R, O]) emit(now int64, headers []topology.Header) error {
+	_, err := a.release(now, headers)
+	return err
+}
+
+// release is emit that tells whether there were any.
+func (a *aloneRecords[K, L, R, O]) release(now int64, headers []topology.Header) (some bool, err error) {
 	if !a.due() {
-		return nil
+		return false, nil
 	}
 	leftOpen, rightOpen := false, false
 	for e, err := range a.store.Oldest() {
 		if err != nil {
-			return err
+			return some, err
 		}
 		*a.next = e.Timestamp
 		if leftOpen && rightOpen {
-			return nil
+			return some, nil
 		}
 		if e.Side == statestore.Left && a.open(e.Timestamp, a.left) {
 			leftOpen = true
@@ -208,6 +215,7 @@ func (a *aloneRecords[K, L, R, O]) emit(now int64, headers []topology.Header) er
 			rightOpen = true
 			continue
 		}
+		some = true
 		has := RightOnly
 		if e.Side == statestore.Left {
 			has = LeftOnly
@@ -215,12 +223,18 @@ func (a *aloneRecords[K, L, R, O]) emit(now int64, headers []topology.Header) er
 		*a.at = a.id
 		v, err := a.join(a.ctx, e.Key, e.Left, e.Right, has)
 		if err := a.give(e.Key, false, v, err, e.Timestamp, headers); err != nil {
-			return err
+			return some, err
 		}
 		// The first of several records of one key and time takes the others along; the walk has them already.
 		if _, err := a.store.Delete(e.Side, e.Key, e.Timestamp, now); err != nil {
-			return err
+			return some, err
 		}
 	}
-	return nil
+	return some, nil
+}
+
+// pass gives, in a silence, what can meet no partner any more at the time that was reached.
+func (a *aloneRecords[K, L, R, O]) pass(now int64) (some bool, err error) {
+	*a.observed = max(*a.observed, now)
+	return a.release(now, nil)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/millrace-io/millrace/statestore"
 )
@@ -138,7 +139,8 @@ type SourceSpec struct {
 	// Pattern, if set, stands in place of Topics for all that match it; see [Pattern].
 	Pattern *regexp.Regexp
 	Reset   ResetPolicy
-	Table   bool // a table's source: no other source may read its topic
+	Idle    time.Duration // after how long without a record the source counts as silent; 0: never
+	Table   bool          // a table's source: no other source may read its topic
 	// Timestamps makes the source's timestamp extractor for one task; nil means [RecordTime].
 	Timestamps func(w *Wiring) TimestampFunc
 }

@@ -20,6 +20,7 @@ type Task struct {
 	policy   *FaultPolicy // nil: every fault ends the task
 	observed observedTimes
 	schedule schedule
+	idle     idling
 	closers  []func() error // of operators, in order of wiring: lower ones first
 	ctx      taskContext
 
@@ -40,6 +41,7 @@ type taskSource struct {
 func (s *Subtopology) NewTask(env Env) (*Task, error) {
 	t := &Task{id: env.TaskID(), env: env, sub: s, streamTime: -1, at: -1, phase: FaultProcessing}
 	t.ctx = taskContext{Context: context.Background(), task: t}
+	t.idle.reached = t.observed.cell(idleName)
 	if c, ok := env.(ContextEnv); ok {
 		t.ctx.Context = c.Context()
 	}
@@ -99,7 +101,7 @@ func (t *Task) ID() TaskID { return t.id }
 // Timestamp returns the event time of a record of a source. drop tells that the record has none and is to be skipped; it has been counted.
 func (t *Task) Timestamp(source int, raw *RawRecord, partitionTime int64) (ts int64, drop bool, err error) {
 	s := &t.sources[source]
-	t.raw, t.at = raw, int32(s.node.id)
+	t.raw, t.at, t.idle.on = raw, int32(s.node.id), false
 	ts, err = t.timeOf(s, raw, partitionTime)
 	err = t.settle(err, s.node, raw.Timestamp, raw.Headers)
 	t.raw = nil
@@ -220,11 +222,12 @@ func (t *Task) Stores() []statestore.Store { return t.stores }
 // StreamTime is the highest event time that the task has taken, -1 before any.
 func (t *Task) StreamTime() int64 { return t.streamTime }
 
-// SetStreamTime restores the stream time that was committed. Punctuations that were due until then are done.
+// SetStreamTime restores the stream time that was committed, after [Task.SetMetadata]: the highest time of a record, or what was reached without one. Punctuations that were
+// due until then are done.
 func (t *Task) SetStreamTime(ts int64) {
-	t.streamTime = ts
-	if ts >= 0 {
-		t.schedule.resume(ts)
+	t.streamTime = max(ts, *t.idle.reached)
+	if t.streamTime >= 0 {
+		t.schedule.resume(t.streamTime)
 	}
 }
 

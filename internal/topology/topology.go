@@ -2,6 +2,7 @@ package topology
 
 import (
 	"maps"
+	"time"
 
 	"github.com/millrace-io/millrace/statestore"
 )
@@ -36,6 +37,7 @@ type Source struct {
 	Node   string
 	Topics []TopicRef
 	Reset  ResetPolicy
+	Idle   time.Duration // after how long without a record a partition counts as silent; 0: never. Repartition topics have it from what feeds them
 	Site   Site
 	node   *Node
 }
@@ -154,6 +156,12 @@ func cut(g *Graph) *Topology {
 				s.stores = append(s.stores, u.decl())
 				break
 			}
+		}
+	}
+	idle := idleOf(g)
+	for _, s := range t.subs {
+		for _, src := range s.sources {
+			src.Idle = idle[src.node]
 		}
 	}
 	t.internal = internalTopics(g, t, func(n *Node) int { return byRoot[root(n.id)].id })

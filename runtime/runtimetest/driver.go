@@ -113,13 +113,17 @@ func (d *Driver) start(committed map[topology.TaskID]position) error {
 	return nil
 }
 
-// AdvanceWallClock moves the wall clock, fires the punctuators that are due, commits when that is due, and processes what came of it.
+// AdvanceWallClock moves the wall clock, and stream time where the inputs are silent for longer than [stream.IdleAfter] says, fires the punctuators that are due, commits when that is
+// due, and processes what came of it.
 func (d *Driver) AdvanceWallClock(by time.Duration) error {
 	if d.failed != nil {
 		return d.failed
 	}
 	d.now += by.Milliseconds()
-	fired := false
+	fired, err := d.passTime()
+	if err != nil {
+		return d.fail(err)
+	}
 	for _, t := range d.tasks {
 		if next, ok := t.task.NextPunctuation(); ok && next <= d.now {
 			fired = true
@@ -134,6 +138,27 @@ func (d *Driver) AdvanceWallClock(by time.Duration) error {
 		}
 	}
 	return d.run()
+}
+
+// passTime lets stream time go on in the tasks whose inputs are silent, those that feed others first: what comes of it ends the silence of the others where each
+// record is followed by a commit.
+func (d *Driver) passTime() (acted bool, err error) {
+	for _, t := range d.tasks {
+		some, err := t.task.Idle(t.idleFor(d.now))
+		if err != nil {
+			return true, err
+		}
+		if some && d.config.CommitEvery == 0 {
+			if err := d.commitAll(); err != nil {
+				return true, err
+			}
+			if err := d.run(); err != nil {
+				return true, err
+			}
+		}
+		acted = acted || some
+	}
+	return acted, nil
 }
 
 // Now is the wall clock.

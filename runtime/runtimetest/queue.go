@@ -11,6 +11,8 @@ type queue struct {
 	position      int   // of the next record
 	arrived       int   // the records before it are here, where arrivals are drawn
 	partitionTime int64 // the highest time that was taken, -1 before any
+	idle          int64 // after how long without a record it counts as silent, ms; 0: never
+	last          int64 // wall clock of the last record, or of the beginning
 
 	head     *topology.RawRecord // the next record, when its time is known
 	headTime int64
@@ -22,6 +24,7 @@ func (q *queue) advance() error {
 	records := q.log.partitions[q.partition]
 	for q.head == nil && q.position < q.visible() {
 		r := &records[q.position]
+		q.last = q.task.d.now
 		ts, drop, err := q.task.task.Timestamp(q.source, r, q.partitionTime)
 		switch {
 		case err != nil:

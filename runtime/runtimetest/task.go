@@ -51,10 +51,10 @@ func (d *Driver) newTask(id topology.TaskID, at position) (*task, error) {
 	}
 	t.task = inner
 	if at.committed {
-		inner.SetStreamTime(at.streamTime)
 		if err := inner.SetMetadata(at.metadata); err != nil {
 			return nil, errors.Join(err, t.close())
 		}
+		inner.SetStreamTime(at.streamTime)
 	}
 	for i, src := range sub.Sources() {
 		for _, ref := range src.Topics {
@@ -62,7 +62,7 @@ func (d *Driver) newTask(id topology.TaskID, at position) (*task, error) {
 			if int(id.Partition) >= len(l.partitions) {
 				continue
 			}
-			q := &queue{task: t, source: i, log: l, partition: id.Partition, partitionTime: -1}
+			q := &queue{task: t, source: i, log: l, partition: id.Partition, partitionTime: -1, idle: src.Idle.Milliseconds(), last: d.now}
 			if at.committed {
 				q.position, q.partitionTime = at.offsets[len(t.queues)], at.times[len(t.queues)]
 				q.arrived = q.position
@@ -92,6 +92,21 @@ func (t *task) process(q *queue) error {
 	}
 	t.d.heads.offer(q)
 	return nil
+}
+
+// idleFor is for how long all queues have been silent beyond their time-outs, 0 when one is not. A queue is not while something is on the way to it.
+func (t *task) idleFor(now int64) int64 {
+	if len(t.queues) == 0 {
+		return 0
+	}
+	var since int64
+	for _, q := range t.queues {
+		if q.idle == 0 || q.position < len(q.log.partitions[q.partition]) {
+			return 0
+		}
+		since = max(since, q.last+q.idle)
+	}
+	return max(0, now-since)
 }
 
 // position returns what a commit keeps.
