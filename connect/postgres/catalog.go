@@ -3,9 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"maps"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -85,7 +83,7 @@ func (c *catalog) tables(ctx context.Context, patterns []string) ([]tableName, e
 			if !strings.Contains(pattern, ".") {
 				pattern = "public." + pattern
 			}
-			if ok, err := path.Match(pattern, name.String()); ok && err == nil || pattern == name.String() {
+			if ok, err := path.Match(plainSlash.Replace(pattern), plainSlash.Replace(name.String())); ok && err == nil || pattern == name.String() {
 				matched[i], chosen = true, true
 			}
 		}
@@ -104,9 +102,16 @@ func (c *catalog) tables(ctx context.Context, patterns []string) ([]tableName, e
 	return found, nil
 }
 
+// plainSlash takes from a slash the meaning that path.Match gives it. Names in Postgres have no zero byte.
+var plainSlash = strings.NewReplacer("/", "\x00")
+
 // describe reads a table's columns and primary key as they are now.
 func (c *catalog) describe(ctx context.Context, name tableName) (*table, error) {
-	rows, err := c.query(ctx, `select a.attname, a.atttypid, coalesce(array_position(string_to_array(i.indkey::text, ' ')::int2[], a.attnum) - 1, -1)
+	rows, err := c.query(ctx, `select a.attname, a.atttypid, coalesce(array_position((string_to_array(i.indkey::text, ' ')::int2[])[:i.indnkeyatts], a.attnum) - 1, -1),
+		c.relkind = 'p', i.indnkeyatts, (select bool_and(case x.relreplident when 'f' then true when 'd' then coalesce(p.indimmediate, false)
+			when 'i' then coalesce(p.indisreplident, false) else false end)
+			from (select c.oid union select relid from pg_partition_tree(c.oid) where isleaf) l(oid) join pg_class x on x.oid = l.oid
+			left join pg_index p on p.indrelid = x.oid and p.indisprimary where x.relkind = 'r' or x.oid = c.oid and x.relkind <> 'p')
 		from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
 		left join pg_index i on i.indrelid = c.oid and i.indisprimary
 		where n.nspname = $1 and c.relname = $2 and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' order by a.attnum`, name.schema, name.table)
@@ -116,7 +121,7 @@ func (c *catalog) describe(ctx context.Context, name tableName) (*table, error) 
 	if len(rows) == 0 {
 		return nil, fmt.Errorf("%w: %s was dropped", ErrTableGone, name)
 	}
-	columns := make([]column, len(rows))
+	columns, keys := make([]column, len(rows)), 0
 	for i, r := range rows {
 		oid, err := strconv.ParseUint(string(r[1]), 10, 32)
 		if err != nil {
@@ -130,9 +135,23 @@ func (c *catalog) describe(ctx context.Context, name tableName) (*table, error) 
 		if err != nil {
 			return nil, err
 		}
+		if key >= 0 {
+			keys++
+		}
 		columns[i] = newColumn(string(r[0]), kind, key)
 	}
-	return newTable(name, c.connector, c.database, columns)
+	t, err := newTable(name, c.connector, c.database, columns)
+	if err != nil {
+		return nil, err
+	}
+	t.parted = string(rows[0][3]) == "t"
+	if want := string(rows[0][4]); strconv.Itoa(keys) != want {
+		return nil, fmt.Errorf("%w: %s: a column of its primary key is generated, which the stream does not tell", ErrNoPrimaryKey, name)
+	}
+	if string(rows[0][5]) == "f" {
+		return nil, fmt.Errorf("%w: %s: changes would not tell the key: %s", ErrNoPrimaryKey, name, identityAdvice)
+	}
+	return t, nil
 }
 
 // typeDepth bounds the way from a domain over domains and arrays to a base type.
@@ -147,7 +166,7 @@ func (c *catalog) resolve(ctx context.Context, oid uint32, depth int) (*columnTy
 	if t := c.types[oid]; t != nil {
 		return t, nil
 	}
-	rows, err := c.query(ctx, `select t.typname, t.typtype, t.typbasetype, case when t.typcategory = 'A' then t.typelem else 0 end, coalesce(e.typdelim, ',')
+	rows, err := c.query(ctx, `select t.typname, t.typtype, t.typbasetype, case when e.typarray = t.oid then t.typelem else 0 end, coalesce(e.typdelim, ',')
 		from pg_type t left join pg_type e on e.oid = t.typelem where t.oid = $1`, strconv.FormatUint(uint64(oid), 10))
 	if err != nil {
 		return nil, err
@@ -208,50 +227,4 @@ func (c *catalog) slot(ctx context.Context) (slot, error) {
 		return slot{}, fmt.Errorf("postgres: slot %s: %w", c.connector, err)
 	}
 	return s, nil
-}
-
-// unpublished are those of the tables that the publication does not hold, and whether there is one at all.
-func (c *catalog) unpublished(ctx context.Context, names []tableName) (missing []tableName, exists bool, err error) {
-	there, err := c.one(ctx, `select 1 from pg_publication where pubname = $1`, c.connector)
-	if err != nil || there == "" {
-		return names, false, err
-	}
-	rows, err := c.query(ctx, `select schemaname, tablename from pg_publication_tables where pubname = $1`, c.connector)
-	if err != nil {
-		return nil, true, err
-	}
-	have := make(map[tableName]bool, len(rows))
-	for _, r := range rows {
-		have[tableName{string(r[0]), string(r[1])}] = true
-	}
-	return slices.DeleteFunc(slices.Clone(names), func(n tableName) bool { return have[n] }), true, nil
-}
-
-// publish adds tables to the publication, or makes it with them.
-func (c *catalog) publish(ctx context.Context, names []tableName, exists bool) error {
-	if exists {
-		return c.exec(ctx, fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s", quoteName(c.connector), quotedList(names)))
-	}
-	return c.exec(ctx, fmt.Sprintf("CREATE PUBLICATION %s FOR TABLE %s WITH (publish_via_partition_root = true)", quoteName(c.connector), quotedList(names)))
-}
-
-func quotedList(names []tableName) string {
-	quoted := make([]string, len(names))
-	for i, n := range names {
-		quoted[i] = n.quoted()
-	}
-	return strings.Join(quoted, ", ")
-}
-
-// gone are those of the tables that are no longer there.
-func (c *catalog) gone(ctx context.Context, names map[tableName]bool) ([]tableName, error) {
-	rows, err := c.query(ctx, `select schemaname, tablename from pg_publication_tables where pubname = $1`, c.connector)
-	if err != nil {
-		return nil, err
-	}
-	left := maps.Clone(names)
-	for _, r := range rows {
-		delete(left, tableName{string(r[0]), string(r[1])})
-	}
-	return slices.SortedFunc(maps.Keys(left), func(a, b tableName) int { return strings.Compare(a.String(), b.String()) }), nil
 }

@@ -42,7 +42,8 @@ type Config struct {
 	TransactionTimeout time.Duration
 	// Heartbeat is how often the slot advances when no change comes (default 3 s), and how often the catalog is looked at.
 	Heartbeat time.Duration
-	// SlotWait is how long the server may take to notice that a connector of this name is dead, before its slot counts as in use (default 20 s).
+	// SlotWait is how long the server may take to notice that a connector of this name is dead, before its slot counts as in use (default 75 s: the server's
+	// wal_sender_timeout, a minute unless it is set otherwise, and some more).
 	SlotWait time.Duration
 	// RetryFor is how long a database or log that is not there is waited for (default 5 min).
 	RetryFor time.Duration
@@ -51,6 +52,8 @@ type Config struct {
 	Resnapshot bool
 	// AcceptTypes goes on when a column has changed its type: the topic then holds values of both.
 	AcceptTypes bool
+
+	logSilence time.Duration // how long the log may take nothing of what it is sent before it counts as away; 30 s but for tests
 
 	// Log takes what happens (default: nothing).
 	Log *slog.Logger
@@ -62,8 +65,9 @@ const (
 	defaultCommitInterval     = 50 * time.Millisecond
 	defaultTransactionTimeout = 15 * time.Minute
 	defaultHeartbeat          = 3 * time.Second
-	defaultSlotWait           = 20 * time.Second
+	defaultSlotWait           = 75 * time.Second
 	defaultRetryFor           = 5 * time.Minute
+	defaultLogSilence         = 30 * time.Second
 
 	// maxRecordBytes is the largest row that a topic made by the connector takes.
 	maxRecordBytes = 16 << 20
@@ -83,6 +87,7 @@ func (c Config) complete() (Config, error) {
 	setDefault(&c.Heartbeat, defaultHeartbeat)
 	setDefault(&c.SlotWait, defaultSlotWait)
 	setDefault(&c.RetryFor, defaultRetryFor)
+	setDefault(&c.logSilence, defaultLogSilence)
 	if c.TopicConfig == nil {
 		c.TopicConfig = map[string]string{"cleanup.policy": "compact", "max.message.bytes": fmt.Sprint(maxRecordBytes)}
 	}
@@ -132,7 +137,9 @@ func setDefault[T comparable](field *T, value T) {
 // sessionParameters make the text forms of values the same whatever the server's own settings are.
 var sessionParameters = map[string]string{
 	"application_name": "millrace", "client_encoding": "UTF8", "TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "postgres",
-	"bytea_output": "hex", "extra_float_digits": "1", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
+	"bytea_output": "hex", "extra_float_digits": "1", "statement_timeout": "0",
+	"row_security":                        "off", // a policy that hides rows from a snapshot is an error
+	"idle_in_transaction_session_timeout": "0",
 }
 
 const connectTimeout = 10 * time.Second

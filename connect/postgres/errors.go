@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // What ends [Source.Run] for good, each wrapped with the name of what it concerns and what to do.
@@ -22,11 +23,18 @@ var (
 	ErrNoMatch        = errors.New("postgres: no table matches")
 	ErrUnavailable    = errors.New("postgres: given up")
 	errTablesChanged  = errors.New("postgres: tables joined") // ends a session in good order: the next one takes their snapshots
+	errUnfit          = errors.New("postgres: the publication does not do")
+	errTooLarge       = errors.New("postgres: a row is too large for its topic")
+	errTooLong        = errors.New("postgres: a transaction of the log lasted too long")
 	errStreamFinished = errors.New("postgres: the server ended the stream")
 )
 
 var lasting = []error{
 	ErrWALLevel, ErrNoPrivilege, ErrSlotInUse, ErrSlotLost, ErrNoPrimaryKey, ErrTableGone, ErrTruncated, ErrTypeChanged, ErrOtherDatabase, ErrTakenOver, ErrNoMatch,
+	errUnfit, errTooLarge, errTooLong,
+	// What the log says to a connector that asks for what it may not have.
+	kerr.InvalidTransactionTimeout, kerr.TransactionalIDAuthorizationFailed, kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed,
+	kerr.InvalidTopicException, kerr.InvalidPartitions, kerr.InvalidReplicationFactor, kerr.InvalidConfig, kerr.PolicyViolation, kerr.InvalidTimestamp, kerr.InvalidRecord,
 }
 
 // isLasting tells whether trying again cannot help.
@@ -37,7 +45,7 @@ func isLasting(err error) bool {
 		}
 	}
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
+	if !errors.As(err, &pg) || len(pg.Code) != 5 {
 		return false
 	}
 	switch pg.Code[:2] {

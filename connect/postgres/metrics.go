@@ -14,7 +14,7 @@ var (
 	descTx       = prometheus.NewDesc("millrace_postgres_transactions_total", "Transactions of the database written to the log.", labels, nil)
 	descSkipped  = prometheus.NewDesc("millrace_postgres_skipped_total", "Changes left out, since the log or a snapshot had them.", labels, nil)
 	descLag      = prometheus.NewDesc("millrace_postgres_lag_bytes", "Write-ahead log between the server's end and what is committed in the log.", labels, nil)
-	descLagTime  = prometheus.NewDesc("millrace_postgres_lag_seconds", "Age of the newest transaction in the log while there is a lag.", labels, nil)
+	descLagTime  = prometheus.NewDesc("millrace_postgres_lag_seconds", "Age of the state of the database that the log has, while there is a lag.", labels, nil)
 	descRetained = prometheus.NewDesc("millrace_postgres_slot_retained_bytes", "Write-ahead log that the slot makes the server keep.", labels, nil)
 	descSnapshot = prometheus.NewDesc("millrace_postgres_snapshot_rows", "Rows of the snapshot read so far.", labels, nil)
 	descEstimate = prometheus.NewDesc("millrace_postgres_snapshot_rows_estimate", "Rows of the snapshot in all, as the server estimates.", labels, nil)

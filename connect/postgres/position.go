@@ -11,9 +11,9 @@ import (
 // The position topic, <name>-position, has one partition and is compacted. Its records:
 //
 //	key <name>                          value {"version":1,"system":"7412…","database":"shop","lsn":"0/16B3748"}
-//	key <name>/<schema>.<table>         value {"columns":[{"name":"id","type":"int8","key":true},…],"snapshot":{"xmin":…,"xmax":…,"lsn":…}}
+//	key <name>/<schema>.<table>         value {"identity":"16384/16390","columns":[{"name":"id","type":"int8","key":true},…],"snapshot":{"xmin":…,"xmax":…,"lsn":…}}
 //
-// A table's record comes with its snapshot, in the same transaction as the snapshot's rows, and again when its columns change.
+// Schema and table are written as in the topic's name. A table's record comes with its snapshot, in the same transaction as the snapshot's rows, and again when its columns change.
 const (
 	positionVersion = 1
 	positionSuffix  = "-position"
@@ -33,6 +33,8 @@ type mainPosition struct {
 }
 
 type tablePosition struct {
+	// Identity tells the table from another one of its name, and its place in the publication from another one.
+	Identity string         `json:"identity"`
 	Columns  []columnLayout `json:"columns"`
 	Snapshot visibility     `json:"snapshot"`
 }
@@ -44,8 +46,10 @@ func (p *position) load(connector string, key, value []byte) error {
 		return nil
 	}
 	if isTable {
-		schema, relation, _ := strings.Cut(table, ".")
-		of := tableName{schema, relation}
+		of, err := parseTableName(table)
+		if err != nil {
+			return err
+		}
 		if len(value) == 0 {
 			delete(p.tables, of)
 			return nil
@@ -77,7 +81,7 @@ func (m *mainPosition) lsn() (pglogrepl.LSN, error) {
 }
 
 func tableKey(connector string, name tableName) []byte {
-	return []byte(connector + "/" + name.String())
+	return []byte(connector + "/" + name.topicPart())
 }
 
 func mustJSON(v any) []byte {

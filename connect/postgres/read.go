@@ -71,6 +71,13 @@ func ParseLSN(text string) (uint64, error) {
 
 // eachRecord calls f for every committed record of a topic, from its start to where it ends now.
 func eachRecord(ctx context.Context, cfg *Config, admin *kadm.Client, topic string, f func(*kgo.Record) error) error {
+	starts, err := admin.ListStartOffsets(ctx, topic)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("postgres: read topic %s: %w", topic, err)
+	}
 	ends, err := admin.ListCommittedOffsets(ctx, topic)
 	if err == nil {
 		err = ends.Error()
@@ -81,7 +88,7 @@ func eachRecord(ctx context.Context, cfg *Config, admin *kadm.Client, topic stri
 	left := make(map[int32]int64)
 	from := make(map[int32]kgo.Offset)
 	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
+		if start, _ := starts.Lookup(topic, o.Partition); o.Offset > start.Offset { // else its records were deleted, or it never had any
 			left[o.Partition] = o.Offset
 			from[o.Partition] = kgo.NewOffset().AtStart()
 		}

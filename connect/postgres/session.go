@@ -18,9 +18,10 @@ type session struct {
 	catalog     *catalog
 	replication *pgconn.PgConn // until the receiver takes it
 
-	position  *position     // as committed, kept up to date
-	committed pglogrepl.LSN // position.main's
-	missing   []tableName   // tables that have no snapshot yet
+	position   *position            // as committed, kept up to date
+	committed  pglogrepl.LSN        // position.main's
+	missing    []tableName          // tables that have no snapshot yet
+	identities map[tableName]string // of the published tables, when the snapshot began
 }
 
 func (s *session) close() {
@@ -45,6 +46,9 @@ func (s *session) open(ctx context.Context) error {
 	}
 	s.catalog = &catalog{conn: conn, connector: s.cfg.Name, types: make(map[uint32]*columnType)}
 	if err := s.catalog.check(ctx); err != nil {
+		return err
+	}
+	if _, err := s.freeSlot(ctx); err != nil { // before the log fences a connector that runs
 		return err
 	}
 	if s.replication, err = s.cfg.connect(ctx, true); err != nil {
@@ -91,15 +95,22 @@ func (s *session) resume(ctx context.Context, resnapshot bool) error {
 // publish makes the publication hold the tables. What changed in a table before the publication held it is not in the stream: a snapshot from then is
 // forgotten first, so that a kill on the way cannot leave it behind.
 func (s *session) publish(ctx context.Context, chosen []tableName) error {
-	missing, exists, err := s.catalog.unpublished(ctx, chosen)
-	if err != nil || len(missing) == 0 {
+	now, err := s.catalog.published(ctx, chosen)
+	if err != nil {
 		return err
 	}
 	forgotten := 0
-	for _, name := range missing {
-		if s.position.main == nil || s.position.tables[name] == nil {
+	var missing []tableName
+	for _, name := range chosen {
+		identity, there := now.tables[name]
+		if !there {
+			missing = append(missing, name)
+		}
+		p := s.position.tables[name]
+		if s.position.main == nil || p == nil || there && p.Identity == identity {
 			continue
 		}
+		s.cfg.Log.Warn("a table was made anew, or was not published for a while: it gets a new snapshot", "table", name)
 		delete(s.position.tables, name)
 		if err := s.forget(ctx, name); err != nil {
 			return err
@@ -115,41 +126,53 @@ func (s *session) publish(ctx context.Context, chosen []tableName) error {
 			return err
 		}
 	}
-	return s.catalog.publish(ctx, missing, exists)
+	if len(missing) == 0 {
+		return nil
+	}
+	return s.catalog.publish(ctx, missing, now.exists)
+}
+
+// freeSlot waits until nobody reads the slot, and returns what the server says of it.
+func (s *session) freeSlot(ctx context.Context) (slot, error) {
+	deadline := time.Now().Add(s.cfg.SlotWait)
+	for told := false; ; told = true {
+		have, err := s.catalog.slot(ctx)
+		if err != nil || have.activePID == "" {
+			return have, err
+		}
+		if time.Now().After(deadline) {
+			return have, fmt.Errorf("%w: the server's process %s reads slot %s: is another connector of this name running?", ErrSlotInUse, have.activePID, s.cfg.Name)
+		}
+		if !told {
+			s.cfg.Log.Warn("the slot is in use: waiting for the server to free it", "slot", s.cfg.Name, "process", have.activePID, "for", s.cfg.SlotWait)
+		}
+		if err := pauseFor(ctx, 100*time.Millisecond); err != nil {
+			return have, err
+		}
+	}
 }
 
 // slot makes sure that the slot is there, free, and holds all that comes after the committed position.
 func (s *session) slot(ctx context.Context, system string) error {
-	deadline := time.Now().Add(s.cfg.SlotWait)
-	for {
-		have, err := s.catalog.slot(ctx)
-		switch {
-		case err != nil:
-			return err
-		case have.activePID != "":
-			if time.Now().After(deadline) {
-				return fmt.Errorf("%w: the server's process %s reads slot %s: is another connector of this name running?", ErrSlotInUse, have.activePID, s.cfg.Name)
-			}
-			if err := pauseFor(ctx, 100*time.Millisecond); err != nil {
-				return err
-			}
-			continue
-		case s.position.main == nil:
-			return s.makeSlot(ctx, have, system)
-		case !have.exists:
-			return fmt.Errorf("%w: %s is gone, and with it what changed since %s: ask for a new snapshot", ErrSlotLost, s.cfg.Name, s.position.main.LSN)
-		case have.lost:
-			return fmt.Errorf("%w: %s was invalidated (max_slot_wal_keep_size), what changed since %s is gone: ask for a new snapshot", ErrSlotLost, s.cfg.Name, s.position.main.LSN)
-		}
-		if s.committed, err = s.position.main.lsn(); err != nil {
-			return err
-		}
-		if have.confirmed > s.committed {
-			return fmt.Errorf("%w: %s has moved to %s, past %s that the log has: somebody else read it, or it was made anew. Ask for a new snapshot",
-				ErrSlotLost, s.cfg.Name, have.confirmed, s.committed)
-		}
-		return nil
+	have, err := s.freeSlot(ctx)
+	switch {
+	case err != nil:
+		return err
+	case s.position.main == nil:
+		return s.makeSlot(ctx, have, system)
+	case !have.exists:
+		return fmt.Errorf("%w: %s is gone, and with it what changed since %s: ask for a new snapshot", ErrSlotLost, s.cfg.Name, s.position.main.LSN)
+	case have.lost:
+		return fmt.Errorf("%w: %s was invalidated (max_slot_wal_keep_size), what changed since %s is gone: ask for a new snapshot", ErrSlotLost, s.cfg.Name, s.position.main.LSN)
 	}
+	if s.committed, err = s.position.main.lsn(); err != nil {
+		return err
+	}
+	if have.confirmed > s.committed {
+		return fmt.Errorf("%w: %s has moved to %s, past %s that the log has: somebody else read it, or it was made anew. Ask for a new snapshot",
+			ErrSlotLost, s.cfg.Name, have.confirmed, s.committed)
+	}
+	return nil
 }
 
 // makeSlot makes the slot for a first start, or a new one. One that is there was left by a start that did not get as far as the first position, or is given
@@ -160,8 +183,13 @@ func (s *session) makeSlot(ctx context.Context, have slot, system string) error 
 			return fmt.Errorf("postgres: drop slot %s: %w", s.cfg.Name, explain(err))
 		}
 	}
-	made, err := pglogrepl.CreateReplicationSlot(ctx, s.replication, s.cfg.Name, "pgoutput",
+	limited, cancel := context.WithTimeout(ctx, s.cfg.RetryFor)
+	defer cancel()
+	made, err := pglogrepl.CreateReplicationSlot(limited, s.replication, s.cfg.Name, "pgoutput",
 		pglogrepl.CreateReplicationSlotOptions{Mode: pglogrepl.LogicalReplication, SnapshotAction: "NOEXPORT_SNAPSHOT"})
+	if limited.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("postgres: slot %s must wait for transactions that were open before it, and they did not end within %v: look for them in pg_stat_activity", s.cfg.Name, s.cfg.RetryFor)
+	}
 	if err != nil {
 		return fmt.Errorf("postgres: make slot %s: %w", s.cfg.Name, explain(err))
 	}
@@ -183,16 +211,35 @@ func (s *session) makeSlot(ctx context.Context, have slot, system string) error 
 // plan finds the tables that need a snapshot and forgets those that are not followed any more.
 func (s *session) plan(ctx context.Context, chosen []tableName) error {
 	followed := make(map[tableName]bool, len(chosen))
-	for _, name := range chosen {
+	var lost []tableName
+	topics := make([]string, len(chosen))
+	for i, name := range chosen {
 		followed[name] = true
-		if s.position.tables[name] == nil {
-			s.missing = append(s.missing, name)
+		topics[i] = topicOf(s.cfg.Name, name)
+		made, err := s.sink.ensureTable(ctx, topics[i])
+		if err != nil {
+			return err
 		}
-		if err := s.sink.ensureTable(ctx, s.TopicOf(name.schema, name.table)); err != nil {
+		if made && s.position.tables[name] != nil {
+			lost = append(lost, name)
+		}
+	}
+	if err := s.sink.fit(ctx, topics); err != nil {
+		return err
+	}
+	forgotten := len(lost)
+	for _, name := range lost {
+		s.cfg.Log.Warn("the topic of a table was gone: the table gets a new snapshot", "table", name)
+		delete(s.position.tables, name)
+		if err := s.forget(ctx, name); err != nil {
 			return err
 		}
 	}
-	forgotten := 0
+	for _, name := range chosen {
+		if s.position.tables[name] == nil {
+			s.missing = append(s.missing, name)
+		}
+	}
 	for name := range maps.Clone(s.position.tables) {
 		if followed[name] {
 			continue
@@ -222,7 +269,10 @@ func (s *session) commit(ctx context.Context, at pglogrepl.LSN) error {
 	}
 	s.committed = at
 	s.position.main.LSN = at.String()
-	s.gauges.update(func(g *gauges) { g.committed = uint64(at) })
+	s.gauges.update(func(g *gauges) {
+		g.committed = uint64(at)
+		g.reach()
+	})
 	return nil
 }
 
@@ -242,7 +292,7 @@ func (s *session) settle(ctx context.Context) error {
 		return err
 	}
 	for deadline := time.Now().Add(s.cfg.RetryFor); ; {
-		blocking, err := s.catalog.one(ctx, `select coalesce((select 'process ' || pid || ' (' || state || ')' from pg_stat_activity
+		blocking, err := s.catalog.one(ctx, `select coalesce((select 'process ' || pid || coalesce(' (' || state || ')', '') from pg_stat_activity
 			where backend_xid is not null and pid <> pg_backend_pid() order by xact_start limit 1), 'a prepared transaction')
 			where pg_snapshot_xmin(pg_current_snapshot()) < $1::xid8`, limit)
 		if err != nil || blocking == "" {

@@ -29,6 +29,11 @@ func (s *session) snapshots(ctx context.Context) error {
 	if err := c.exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
 		return err
 	}
+	now, err := s.catalog.published(ctx, s.missing)
+	if err != nil {
+		return err
+	}
+	s.identities = now.tables
 	rows, err := c.query(ctx, `select pg_current_snapshot()::text, pg_current_wal_insert_lsn()`)
 	if err != nil {
 		return err
@@ -56,7 +61,8 @@ func (s *session) snapshots(ctx context.Context) error {
 func (s *session) estimate(ctx context.Context, c *catalog) error {
 	total := int64(0)
 	for _, name := range s.missing {
-		text, err := c.one(ctx, `select greatest(reltuples, 0)::int8 from pg_class where oid = $1::regclass`, name.quoted())
+		text, err := c.one(ctx, `select coalesce(sum(greatest(reltuples, 0)), 0)::int8 from pg_class
+			where relkind = 'r' and (oid = $1::regclass or oid in (select relid from pg_partition_tree($1::regclass) where isleaf))`, name.quoted())
 		if err != nil {
 			return err
 		}
@@ -90,7 +96,7 @@ func (s *session) snapshot(ctx context.Context, c *catalog, name tableName, seen
 		columns[i] = quoteName(column.name)
 	}
 	from := origin{lsn: seen.LSN, commit: time.Now(), snapshot: true}
-	read := c.conn.Exec(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+name.quoted())
+	read := c.conn.Exec(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+t.from())
 	defer read.Close()
 	rows := int64(0)
 	r := make(row, len(t.columns))
@@ -121,7 +127,7 @@ func (s *session) snapshot(ctx context.Context, c *catalog, name tableName, seen
 	if err := s.deleteStale(ctx, t, stale); err != nil {
 		return err
 	}
-	p := &tablePosition{Columns: t.layout(), Snapshot: seen}
+	p := &tablePosition{Identity: s.identities[name], Columns: t.layout(), Snapshot: seen}
 	if err := s.sink.put(ctx, s.sink.positionTopic(), tableKey(s.cfg.Name, name), mustJSON(p), from.commit); err != nil {
 		return err
 	}

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
-// Source brings the changes of a database's tables into the log. Make one with [New]; it runs once.
+// Source brings the changes of a database's tables into the log. Make one with [New].
 type Source struct {
 	cfg    Config
 	gauges gauges
@@ -24,9 +25,10 @@ func New(cfg Config) (*Source, error) {
 	return s, nil
 }
 
-// TopicOf is the topic that a table's changes go to.
+// TopicOf is the topic that a table's changes go to: <name>.<schema>.<table>. In schema and table, what is no letter, digit or underscore of ASCII is written as a
+// dash and two hexadecimal digits for each byte.
 func (s *Source) TopicOf(schema, table string) string {
-	return s.cfg.Name + "." + tableName{schema, table}.String()
+	return topicOf(s.cfg.Name, tableName{schema, table})
 }
 
 // Bounds of the pause between tries to reach a database or log that is away.
@@ -72,7 +74,7 @@ func (s *Source) Run(ctx context.Context) error {
 }
 
 // session is one life of the connections to the database and the log. It calls ready when the stream has begun.
-func (s *Source) session(ctx context.Context, resnapshot bool, ready func()) error {
+func (s *Source) session(ctx context.Context, resnapshot bool, ready func()) (err error) {
 	if s.Stats().State != Waiting { // who waits says so until the stream runs again
 		s.gauges.state(Connecting, "")
 	}
@@ -81,6 +83,16 @@ func (s *Source) session(ctx context.Context, resnapshot bool, ready func()) err
 	if err := sn.open(ctx); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { sn.sink.watch(ctx, cancel) })
+	defer func() {
+		if cause := context.Cause(ctx); err != nil && cause != nil {
+			err = cause
+		}
+		cancel(nil)
+		watching.Wait()
+	}()
 	if err := sn.resume(ctx, resnapshot); err != nil {
 		return err
 	}

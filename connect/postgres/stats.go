@@ -26,7 +26,7 @@ type Stats struct {
 	Transactions int64 // of the database, committed to the log since Run began
 	Skipped      int64 // changes left out, since the log had them or a snapshot showed them
 	LagBytes     int64 // of write-ahead log between the server's end and what is committed in the log
-	// Lag is the age of the newest transaction that is committed in the log, when there is a lag in bytes; else 0.
+	// Lag is how old the database's state is that the log has, when there is a lag in bytes; else 0. It is known from the first commit on.
 	Lag           time.Duration
 	RetainedBytes int64 // of write-ahead log that the slot makes the server keep
 
@@ -39,10 +39,12 @@ type Stats struct {
 // gauges are the figures as they are collected.
 type gauges struct {
 	mu            sync.Mutex
-	stats         Stats // guarded by mu
-	serverEnd     uint64
+	stats         Stats  // guarded by mu
+	serverEnd     uint64 // of the write-ahead log, when it was looked at last
 	committed     uint64
 	lastCommit    time.Time // of the newest transaction in the log, by the database's clock
+	asOf          time.Time // when serverEnd was there
+	level         time.Time // the log has all that was there then
 	snapshotBegun time.Time
 }
 
@@ -50,6 +52,13 @@ func (g *gauges) update(f func(*gauges)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f(g)
+}
+
+// reach notes the committed position or the server's end, whichever came last. The caller holds mu.
+func (g *gauges) reach() {
+	if g.committed > 0 && g.committed >= g.serverEnd && g.asOf.After(g.level) {
+		g.level = g.asOf
+	}
 }
 
 func (g *gauges) state(s State, detail string) {
@@ -64,8 +73,12 @@ func (s *Source) Stats() Stats {
 	out := g.stats
 	if g.serverEnd > g.committed && g.committed > 0 {
 		out.LagBytes = int64(g.serverEnd - g.committed)
-		if !g.lastCommit.IsZero() {
-			out.Lag = max(0, time.Since(g.lastCommit))
+		since := g.level
+		if g.lastCommit.After(since) {
+			since = g.lastCommit
+		}
+		if !since.IsZero() {
+			out.Lag = max(0, time.Since(since))
 		}
 	}
 	if out.State == Snapshot && out.SnapshotRows > 0 && out.SnapshotOf > out.SnapshotRows {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -105,7 +106,27 @@ func (d *decoder) finish() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	return d.commit(ctx, d.reached)
+	return d.flush(ctx)
+}
+
+// flush commits all that has been put, and counts it.
+func (d *decoder) flush(ctx context.Context) error {
+	if err := d.commit(ctx, d.reached); err != nil {
+		return err
+	}
+	d.beat = time.Now()
+	d.receiver.confirm(d.reached)
+	p := d.pending
+	d.pending = gaugesPending{}
+	d.gauges.update(func(g *gauges) {
+		g.stats.Rows += p.rows
+		g.stats.Transactions += p.transactions
+		g.stats.Skipped += p.skipped
+		if !p.commit.IsZero() {
+			g.lastCommit = p.commit
+		}
+	})
+	return nil
 }
 
 // endBatch commits when it is time to. Transactions of the database stay whole.
@@ -120,48 +141,43 @@ func (d *decoder) endBatch(ctx context.Context) (bool, error) {
 	} else if d.reached == d.committed || time.Since(d.beat) < d.cfg.Heartbeat {
 		return false, nil
 	}
-	if err := d.commit(ctx, d.reached); err != nil {
-		return false, err
-	}
-	d.beat = time.Now()
-	d.receiver.confirm(d.reached)
-	p := d.pending
-	d.pending = gaugesPending{}
-	d.gauges.update(func(g *gauges) {
-		g.stats.Rows += p.rows
-		g.stats.Transactions += p.transactions
-		g.stats.Skipped += p.skipped
-		if !p.commit.IsZero() {
-			g.lastCommit = p.commit
-		}
-	})
-	return true, nil
+	return true, d.flush(ctx)
 }
+
+// lookTimeout is how long the catalog may take to answer; else the server is gone without a word, as when its machine or the network fails.
+const lookTimeout = time.Minute
 
 // look asks the catalog what the stream does not tell: tables that went or came, and how much the slot holds back.
 func (d *decoder) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	asked := time.Now()
 	have, err := d.catalog.slot(ctx)
 	if err != nil {
 		return err
 	}
-	d.gauges.update(func(g *gauges) { g.stats.RetainedBytes, g.serverEnd = have.retained, uint64(have.walEnd) })
-	followed := make(map[tableName]bool, len(d.position.tables))
-	for name := range d.position.tables {
-		followed[name] = true
-	}
-	gone, err := d.catalog.gone(ctx, followed)
-	if err != nil {
-		return err
-	}
-	if len(gone) > 0 {
-		return fmt.Errorf("%w: %v, dropped or taken out of publication %s: its topic stays as it is. Start again without it, or make it again and start again",
-			ErrTableGone, gone, d.cfg.Name)
-	}
+	d.gauges.update(func(g *gauges) {
+		g.stats.RetainedBytes, g.serverEnd, g.asOf = have.retained, uint64(have.walEnd), asked
+		g.reach()
+	})
 	chosen, err := d.catalog.tables(ctx, d.cfg.Tables)
 	if err != nil {
 		return err
 	}
-	if d.begin == nil && slices.ContainsFunc(chosen, func(n tableName) bool { return !followed[n] }) {
+	now, err := d.catalog.published(ctx, chosen)
+	if err != nil {
+		return err
+	}
+	anew := false
+	for name, p := range d.position.tables {
+		identity, there := now.tables[name]
+		if !there {
+			return fmt.Errorf("%w: %v was dropped, renamed or taken out of publication %s: its topic stays as it is. Start again without it, or make it again and start again",
+				ErrTableGone, name, d.cfg.Name)
+		}
+		anew = anew || identity != p.Identity
+	}
+	if d.begin == nil && (anew || slices.ContainsFunc(chosen, func(n tableName) bool { return d.position.tables[n] == nil })) {
 		if err := d.finish(); err != nil {
 			return err
 		}
@@ -205,7 +221,9 @@ func (d *decoder) message(ctx context.Context, data []byte) error {
 		if err != nil {
 			return fmt.Errorf("postgres: %w", err)
 		}
-		d.now = x.WALStart
+		if x.WALStart != 0 { // the description of a table has no place of its own
+			d.now = x.WALStart
+		}
 		m, err := pglogrepl.Parse(x.WALData)
 		if err != nil {
 			return fmt.Errorf("postgres: message at %s: %w", x.WALStart, err)
@@ -268,7 +286,7 @@ func (d *decoder) change(id uint32, f func(*relation, origin) error) error {
 }
 
 func (d *decoder) insert(ctx context.Context, t *table, m *pglogrepl.InsertMessage, from origin) error {
-	after, err := t.tuple(&d.row, m.Tuple, false)
+	after, err := t.tuple(&d.row, m.Tuple, false, false)
 	if err != nil {
 		return err
 	}
@@ -277,13 +295,13 @@ func (d *decoder) insert(ctx context.Context, t *table, m *pglogrepl.InsertMessa
 }
 
 func (d *decoder) updated(ctx context.Context, t *table, m *pglogrepl.UpdateMessage, from origin) error {
-	after, err := t.tuple(&d.row, m.NewTuple, false)
+	after, err := t.tuple(&d.row, m.NewTuple, false, false)
 	if err != nil {
 		return err
 	}
 	var before row
 	if m.OldTuple != nil {
-		if before, err = t.tuple(&d.old, m.OldTuple, m.OldTupleType == pglogrepl.UpdateMessageTupleTypeKey); err != nil {
+		if before, err = t.tuple(&d.old, m.OldTuple, true, m.OldTupleType == pglogrepl.UpdateMessageTupleTypeKey); err != nil {
 			return err
 		}
 		for i := range after {
@@ -312,7 +330,7 @@ func (d *decoder) updated(ctx context.Context, t *table, m *pglogrepl.UpdateMess
 }
 
 func (d *decoder) deleted(ctx context.Context, t *table, m *pglogrepl.DeleteMessage, from origin) error {
-	before, err := t.tuple(&d.old, m.OldTuple, m.OldTupleType == pglogrepl.DeleteMessageTupleTypeKey)
+	before, err := t.tuple(&d.old, m.OldTuple, true, m.OldTupleType == pglogrepl.DeleteMessageTupleTypeKey)
 	if err != nil {
 		return err
 	}
@@ -328,8 +346,9 @@ func (d *decoder) remove(ctx context.Context, t *table, before row, from origin)
 	return d.sink.put(ctx, t.topic, key, nil, from.commit)
 }
 
-// tuple reads a row of the stream into scratch. Of an old row that is told by its key only, the other columns are not known.
-func (t *table) tuple(scratch *row, tuple *pglogrepl.TupleData, keyOnly bool) (row, error) {
+// tuple reads a row of the stream into scratch. Of an old row that is told by its key only, the other columns are not known; an old row of a
+// partition may be one, whatever its table says.
+func (t *table) tuple(scratch *row, tuple *pglogrepl.TupleData, old, keyOnly bool) (row, error) {
 	if tuple == nil || len(tuple.Columns) != len(t.columns) {
 		return nil, fmt.Errorf("postgres: a row of %s does not have the %d columns that the stream described", t.name, len(t.columns))
 	}
@@ -342,7 +361,7 @@ func (t *table) tuple(scratch *row, tuple *pglogrepl.TupleData, keyOnly bool) (r
 		case pglogrepl.TupleDataTypeToast:
 			v.state = valueUnchanged
 		case pglogrepl.TupleDataTypeNull:
-			if keyOnly && t.columns[i].key < 0 {
+			if (keyOnly || old && t.parted) && t.columns[i].key < 0 {
 				v.state = valueUnknown
 			}
 		default:
@@ -354,15 +373,18 @@ func (t *table) tuple(scratch *row, tuple *pglogrepl.TupleData, keyOnly bool) (r
 	return r, nil
 }
 
+// keyFlag marks a column that old rows tell.
+const keyFlag = 1
+
 // relation takes a table's description, which comes before its first change and after each of its alterations.
 func (d *decoder) relation(ctx context.Context, m *pglogrepl.RelationMessage) error {
 	name := tableName{m.Namespace, m.RelationName}
 	p := d.position.tables[name]
-	if p == nil {
+	if p == nil || !strings.HasPrefix(p.Identity, fmt.Sprint(m.RelationID, "/")) { // one of its name that is gone, or is new: that has a snapshot to come
 		d.relations[m.RelationID] = nil
 		return nil
 	}
-	keys, err := d.keys(ctx, name, p)
+	keys, parted, err := d.keys(ctx, name, p)
 	if err != nil {
 		return err
 	}
@@ -382,6 +404,12 @@ func (d *decoder) relation(ctx context.Context, m *pglogrepl.RelationMessage) er
 	if err != nil {
 		return err
 	}
+	t.parted = parted
+	for _, i := range t.keys {
+		if m.Columns[i].Flags&keyFlag == 0 {
+			return fmt.Errorf("%w: %s: its changes do not tell column %s of the primary key: %s, and ask for a new snapshot", ErrNoPrimaryKey, name, columns[i].name, identityAdvice)
+		}
+	}
 	layout := t.layout()
 	if err := checkLayout(name, p.Columns, layout); err != nil && !d.cfg.AcceptTypes {
 		return fmt.Errorf("%w: readers of topic %s may not expect it. Start again and accept the new types, or ask for a new snapshot", err, t.topic)
@@ -391,16 +419,17 @@ func (d *decoder) relation(ctx context.Context, m *pglogrepl.RelationMessage) er
 		return nil
 	}
 	d.cfg.Log.Info("a table has new columns", "table", name, "lsn", d.now)
-	d.position.tables[name] = &tablePosition{Columns: layout, Snapshot: p.Snapshot}
+	d.position.tables[name] = &tablePosition{Identity: p.Identity, Columns: layout, Snapshot: p.Snapshot}
 	return d.sink.put(ctx, d.sink.positionTopic(), tableKey(d.cfg.Name, name), mustJSON(d.position.tables[name]), time.Now())
 }
 
 // keys are a table's key columns with their places: as they are now or, of a table that was dropped since, as they were.
-func (d *decoder) keys(ctx context.Context, name tableName, p *tablePosition) (map[string]int, error) {
-	keys := make(map[string]int)
+func (d *decoder) keys(ctx context.Context, name tableName, p *tablePosition) (keys map[string]int, parted bool, err error) {
+	keys = make(map[string]int)
 	t, err := d.catalog.describe(ctx, name)
 	switch {
 	case err == nil:
+		parted = t.parted
 		for _, i := range t.keys {
 			keys[t.columns[i].name] = t.columns[i].key
 		}
@@ -411,7 +440,7 @@ func (d *decoder) keys(ctx context.Context, name tableName, p *tablePosition) (m
 			}
 		}
 	default:
-		return nil, err
+		return nil, false, err
 	}
-	return keys, nil
+	return keys, parted, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -12,8 +13,54 @@ type tableName struct{ schema, table string }
 
 func (n tableName) String() string { return n.schema + "." + n.table }
 
+// topicPart is the name as a part of a topic's name: Kafka takes letters, digits, dot, underscore and dash. All other bytes, and dashes and dots within schema
+// or table, become a dash with two hexadecimal digits, so that no two tables share a topic. [parseTableName] is its inverse.
+func (n tableName) topicPart() string {
+	return string(append(append(appendEscaped(nil, n.schema), '.'), appendEscaped(nil, n.table)...))
+}
+
+func appendEscaped(dst []byte, name string) []byte {
+	for _, c := range []byte(name) {
+		if c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' {
+			dst = append(dst, c)
+		} else {
+			dst = append(dst, '-', hexDigits[c>>4], hexDigits[c&15])
+		}
+	}
+	return dst
+}
+
+// parseTableName reads what topicPart wrote.
+func parseTableName(text string) (tableName, error) {
+	schema, table, _ := strings.Cut(text, ".")
+	n := tableName{unescaped(schema), unescaped(table)}
+	if schema == "" || table == "" || n.topicPart() != text {
+		return tableName{}, fmt.Errorf("postgres: %q is no table's name", text)
+	}
+	return n, nil
+}
+
+// unescaped undoes appendEscaped; what that never wrote comes out as something else than it was.
+func unescaped(text string) string {
+	var out []byte
+	for i := 0; i < len(text); i++ {
+		if text[i] != '-' || i+2 >= len(text) {
+			out = append(out, text[i])
+			continue
+		}
+		if b, err := strconv.ParseUint(text[i+1:i+3], 16, 8); err == nil {
+			out = append(out, byte(b))
+		}
+		i += 2
+	}
+	return string(out)
+}
+
 // quoted is the name as SQL wants it.
 func (n tableName) quoted() string { return quoteName(n.schema) + "." + quoteName(n.table) }
+
+// topicOf is the topic of a connector's table.
+func topicOf(connector string, name tableName) string { return connector + "." + name.topicPart() }
 
 // quoteName writes an identifier so that SQL takes it as it is.
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
@@ -33,6 +80,7 @@ func newColumn(name string, kind *columnType, key int) column {
 // table is a table with one layout of its columns. Immutable: another layout makes another table.
 type table struct {
 	name    tableName
+	parted  bool // a partitioned table, whose partitions have a replica identity each
 	topic   string
 	columns []column // in their order in the stream
 	keys    []int    // indexes into columns, in the order of the primary key
@@ -40,7 +88,7 @@ type table struct {
 }
 
 func newTable(name tableName, connector, database string, columns []column) (*table, error) {
-	t := &table{name: name, topic: connector + "." + name.String(), columns: columns}
+	t := &table{name: name, topic: topicOf(connector, name), columns: columns}
 	for i, c := range columns {
 		if c.key >= 0 {
 			t.keys = append(t.keys, i)
@@ -94,6 +142,9 @@ func checkLayout(name tableName, before, now []columnLayout) error {
 	return nil
 }
 
+// identityAdvice is what to do about a table whose changes do not tell its primary key.
+const identityAdvice = "the REPLICA IDENTITY of it and its partitions must be DEFAULT with a primary key that is not deferrable, or FULL"
+
 // A value is one column of a row.
 type value struct {
 	state valueState
@@ -112,6 +163,14 @@ const (
 // row has a value for each column of a table.
 type row []value
 
+// from is where a snapshot reads the table: all partitions of a partitioned one, but no table that inherits, which has a topic of its own.
+func (t *table) from() string {
+	if t.parted {
+		return t.name.quoted()
+	}
+	return "ONLY " + t.name.quoted()
+}
+
 // appendKey appends the record key: the primary key's columns as a JSON object.
 func (t *table) appendKey(dst []byte, r row) ([]byte, error) {
 	dst = append(dst, '{')
@@ -122,7 +181,7 @@ func (t *table) appendKey(dst []byte, r row) ([]byte, error) {
 		c := &t.columns[at]
 		dst = append(dst, c.json...)
 		if r[at].state != valueSet {
-			return dst, fmt.Errorf("postgres: %s: column %s of the primary key has no value: REPLICA IDENTITY must be the primary key or FULL", t.name, c.name)
+			return dst, fmt.Errorf("%w: %s: column %s of the primary key is not told: %s, and ask for a new snapshot", ErrNoPrimaryKey, t.name, c.name, identityAdvice)
 		}
 		var err error
 		if dst, err = c.kind.appendJSON(dst, r[at].text); err != nil {

@@ -208,7 +208,8 @@ func (p *arrayParser) value(dst, text []byte) ([]byte, error) {
 
 const hexDigits = "0123456789abcdef"
 
-// appendString appends text as a JSON string. Postgres sends valid UTF-8; what is not becomes the replacement character, as in encoding/json.
+// appendString appends text as a JSON string, byte for byte as encoding/json does: a key that a Go program encodes must find the partition of the connector's.
+// Postgres sends valid UTF-8; what is not becomes the replacement character.
 func appendString(dst, text []byte) []byte {
 	dst = append(dst, '"')
 	start := 0
@@ -220,10 +221,14 @@ func appendString(dst, text []byte) []byte {
 				dst = append(append(dst, text[start:i]...), `\ufffd`...)
 				start = i + 1
 			}
+			if r == '\u2028' || r == '\u2029' {
+				dst = append(append(dst, text[start:i]...), '\\', 'u', '2', '0', '2', hexDigits[r&15])
+				start = i + size
+			}
 			i += size
 			continue
 		}
-		if c >= ' ' && c != '"' && c != '\\' {
+		if c >= ' ' && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&' {
 			i++
 			continue
 		}
@@ -231,6 +236,10 @@ func appendString(dst, text []byte) []byte {
 		switch c {
 		case '"', '\\':
 			dst = append(dst, '\\', c)
+		case '\b':
+			dst = append(dst, '\\', 'b')
+		case '\f':
+			dst = append(dst, '\\', 'f')
 		case '\n':
 			dst = append(dst, '\\', 'n')
 		case '\t':

@@ -88,6 +88,7 @@ var every = []struct {
 	{"time", asString, []string{"00:00:00", "24:00:00", "23:59:59.999999"}},
 	{"timetz", asString, []string{"12:34:56.789+14", "00:00:00-12:30"}},
 	{"interval", asString, []string{"1 year 2 mons -3 days 04:05:06.789", "-178000000 years", "00:00:00"}},
+	{"int2vector", asString, []string{"1 2 3"}},
 	{"uuid", asString, []string{"6ba7b810-9dad-11d1-80b4-00c04fd430c8"}},
 	{"json", asString, []string{`{"a" :  1, "a": [null]}`, `null`, `"text"`}},
 	{"jsonb", asString, []string{`{"b": [1, 2.50, "\u0001"]}`, `null`}},
