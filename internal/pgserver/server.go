@@ -43,14 +43,17 @@ func Find() (bin string, err error) {
 	return "", ErrNotFound
 }
 
-// version is the number in a path like /usr/lib/postgresql/15/bin/postgres.
+// version is the first number in a path like /usr/lib/postgresql/15/bin/postgres: the major version, of 9.6 too.
 func version(path string) int {
-	n := 0
-	for _, r := range path {
-		if r >= '0' && r <= '9' {
-			n = n*10 + int(r-'0')
-		}
+	begin := strings.IndexAny(path, "0123456789")
+	if begin < 0 {
+		return 0
 	}
+	digits := path[begin:]
+	if end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
+		digits = digits[:end]
+	}
+	n, _ := strconv.Atoi(digits) // more digits than an int has are no version
 	return n
 }
 
@@ -81,6 +84,7 @@ var settings = map[string]string{
 const (
 	startLimit = 60 * time.Second
 	stopLimit  = 30 * time.Second
+	portTries  = 3 // another program may take a free port first
 )
 
 // Start makes a database cluster in the folder, unless there is one, and runs it. When the program runs as root the folder is given to an unprivileged user,
@@ -108,12 +112,16 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("pgserver: initdb: %w: %s", err, text)
 		}
 	}
-	port, err := freePort()
-	if err != nil {
-		return nil, err
+	for try := 1; ; try++ {
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		s.port = port
+		if err = s.Run(ctx); err == nil || try == portTries || !strings.Contains(err.Error(), "Address already in use") {
+			return s, err
+		}
 	}
-	s.port = port
-	return s, s.Run(ctx)
 }
 
 // becomeNobody finds an unprivileged user and gives it the folder.
@@ -129,7 +137,7 @@ func (s *Server) becomeNobody() error {
 			return fmt.Errorf("pgserver: user %s: %w", name, err)
 		}
 		s.user = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-		if err := reachable(s.cfg.Dir); err != nil {
+		if err := reachable(s.cfg.Dir, name); err != nil {
 			return err
 		}
 		if err := os.Chown(s.cfg.Dir, int(uid), int(gid)); err != nil {
@@ -140,14 +148,18 @@ func (s *Server) becomeNobody() error {
 	return errors.New("pgserver: Postgres does not run as root, and there is no user postgres or nobody to run it as")
 }
 
-// reachable lets other users pass through the folders above dir that are ours and closed, as test folders are; no folder becomes readable.
-func reachable(dir string) error {
+// reachable lets other users pass through the temporary folders above dir that are closed, as test folders are; no folder becomes readable. Folders elsewhere
+// stay as they are.
+func reachable(dir, name string) error {
 	for parent := filepath.Dir(dir); parent != filepath.Dir(parent); parent = filepath.Dir(parent) {
 		info, err := os.Stat(parent)
 		if err != nil {
 			return fmt.Errorf("pgserver: %w", err)
 		}
 		if info.Mode().Perm()&0o001 == 0 {
+			if !strings.HasPrefix(parent, filepath.Clean(os.TempDir())+string(filepath.Separator)) {
+				return fmt.Errorf("pgserver: user %s, who runs Postgres since root may not, cannot pass through %s: choose another folder", name, parent)
+			}
 			if err := os.Chmod(parent, info.Mode().Perm()|0o011); err != nil {
 				return fmt.Errorf("pgserver: %w", err)
 			}
