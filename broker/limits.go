@@ -53,6 +53,10 @@ const (
 	// writeTimeout is how long an answer may take, beside the time that its size takes at minWriteRate.
 	writeTimeout = 30 * time.Second
 
+	// followPatience is how long the writing of an answer may hold up what follows it, such as the markers of a transaction: an answer to a client that
+	// reads is written in microseconds.
+	followPatience = 100 * time.Millisecond
+
 	// minWriteRate, in bytes a second, is what a client must be able to read.
 	minWriteRate = 128 << 10
 

@@ -45,8 +45,8 @@ type Listener struct {
 // Handler answers one request. See the package comment for what it may do.
 type Handler func(ctx context.Context, n *Node, r *Request) (kmsg.Response, error)
 
-// Followed is a response after which its handler has something left to do, on the connection's goroutine and before its next request. Whoever writes the response
-// calls After when the bytes are written or given up.
+// Followed is a response after which its handler has something left to do. Whoever writes the response calls After once, on the connection's goroutine and before
+// its next request, when the bytes are written or given up; on another goroutine when that takes long.
 type Followed interface {
 	kmsg.Response
 	After()

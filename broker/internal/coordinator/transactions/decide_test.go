@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/millrace-io/millrace/broker/internal/txn"
 )
@@ -60,6 +61,57 @@ func TestMarkersThatFailAfterTheAnswerAreTriedAgain(t *testing.T) {
 		h.markers.setRefuse("t", 1, nil)
 		if err := h.addErr("x", txn.Identity{ProducerID: who.ProducerID, Epoch: who.Epoch + 1}, 0); err != nil {
 			t.Fatalf("the next transaction, which waits for the marker: %v", err)
+		}
+	})
+}
+
+// TestMarkersThatTakeLongDoNotHoldTheConnection: whoever writes them has a client to serve, whose next request may be to ask what became of them.
+func TestMarkersThatTakeLongDoNotHoldTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, &memLog{}, &memMarkers{})
+		defer h.Close()
+		who := h.init("x")
+		h.add("x", who, 0, 1)
+		open := h.markers.close()
+		reply, then := h.DecideTxn(t.Context(), txn.EndRequest{ID: "x", Identity: who, Commit: true, Protocol: txn.V2})
+		returned := make(chan struct{})
+		go func() {
+			then()
+			close(returned)
+		}()
+		select {
+		case <-returned:
+		case <-time.After(2 * MarkerWait):
+			t.Error("then waits for markers that are not committed")
+		}
+		if s := h.state("x"); s != txn.PrepareCommit {
+			t.Errorf("state %v with markers owed", s)
+		}
+		open()
+		<-returned
+		h.add("x", reply.Identity, 0) // waits for the second try
+		h.wantMarkers("t/0 commit 1000/1", "t/1 commit 1000/1")
+	})
+}
+
+// TestWhoIsNeverToldIsSettledByTheNextIncarnation: the server goes down between the answer and the markers.
+func TestWhoIsNeverToldIsSettledByTheNextIncarnation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &memLog{}
+		h := start(t, log, &memMarkers{})
+		who := h.init("x")
+		h.add("x", who, 0)
+		_, then := h.DecideTxn(t.Context(), txn.EndRequest{ID: "x", Identity: who, Commit: true, Protocol: txn.V2})
+		h.Close()
+		then() // too late: whoever leads now has found the debt in the log
+		h.wantMarkers()
+		next := start(t, log, &memMarkers{})
+		defer next.Close()
+		next.Lead(0, 4, log)
+		synctest.Wait()
+		next.wantMarkers("t/0 commit 1000/1")
+		if s := next.state("x"); s != txn.CompleteCommit {
+			t.Fatalf("state %v: nobody wrote the markers", s)
 		}
 	})
 }

@@ -37,12 +37,16 @@ func (m *machine) settle(d txn.Markers) {
 	}()
 }
 
-// settleHere pays d on the caller's goroutine, without the shard's lock. What fails is left to another one.
+// settleHere pays d on the caller's goroutine, without the shard's lock. What fails, or is not committed within MarkerWait, is left to another one: a producer
+// that comes with its next request meets a coordinator that answers.
 func (m *machine) settleHere(d txn.Markers) {
 	if !m.begin() {
 		return // the next incarnation finds the debt in its log
 	}
-	if d.Partitions = m.try(d, 0); len(d.Partitions) == 0 {
+	ctx, cancel := context.WithTimeout(m.ctx, MarkerWait)
+	d.Partitions = m.try(ctx, d, 0)
+	cancel()
+	if len(d.Partitions) == 0 {
 		m.settling.Done()
 		return
 	}
@@ -68,15 +72,15 @@ func (m *machine) begin() bool {
 // pay writes the markers until all are written, or the incarnation ends.
 func (m *machine) pay(d txn.Markers) {
 	for wait, round := retryMin, 0; ; wait, round = min(2*wait, retryMax), round+1 {
-		if d.Partitions = m.try(d, round); len(d.Partitions) == 0 || !sleep(m.ctx, wait) {
+		if d.Partitions = m.try(m.ctx, d, round); len(d.Partitions) == 0 || !sleep(m.ctx, wait) {
 			return
 		}
 	}
 }
 
-// try writes the markers once and returns what is still owed; nothing when there is no point in going on.
-func (m *machine) try(d txn.Markers, round int) (left []txn.TopicPartition) {
-	written, rest, why := m.writeMarkers(d, d.Partitions)
+// try writes the markers once, until ctx ends, and returns what is still owed; nothing when there is no point in going on.
+func (m *machine) try(ctx context.Context, d txn.Markers, round int) (left []txn.TopicPartition) {
+	written, rest, why := m.writeMarkers(ctx, d, d.Partitions)
 	if why != nil && round%failuresPerLog == 0 {
 		m.c.cfg.Log.Warn("markers of a transaction are owed", "transactional_id", d.TransactionalID, "producer_id", d.ProducerID,
 			"epoch", d.Epoch, "partitions", len(rest), "error", why)
@@ -122,7 +126,7 @@ func (p *promise) keep() func() {
 }
 
 // writeMarkers tries once, and says what is written, what is still owed, and one reason for that.
-func (m *machine) writeMarkers(d txn.Markers, left []txn.TopicPartition) (written, rest []txn.TopicPartition, why error) {
+func (m *machine) writeMarkers(ctx context.Context, d txn.Markers, left []txn.TopicPartition) (written, rest []txn.TopicPartition, why error) {
 	marker := Marker{
 		Marker: entry.Marker{
 			Producer:         entry.Producer{ID: int64(d.ProducerID), Epoch: int16(d.Epoch)},
@@ -131,7 +135,7 @@ func (m *machine) writeMarkers(d txn.Markers, left []txn.TopicPartition) (writte
 		},
 		Protocol: d.Protocol,
 	}
-	for i, err := range m.c.cfg.Markers.WriteMarkers(m.ctx, marker, left) {
+	for i, err := range m.c.cfg.Markers.WriteMarkers(ctx, marker, left) {
 		switch {
 		case err == nil, errors.Is(err, ErrGone):
 			written = append(written, left[i])
