@@ -20,6 +20,7 @@ func (s *retained) open(name string, b Backend, cached bool, retention int64, ti
 	}
 	*s = retained{core: newCore(name, b, cached, seg), segments: seg, committed: *seg, complete: seg.observed}
 	s.absent = func(key []byte) bool { return timeOf(key) > s.complete }
+	s.table.EvictOldest(timeOf)
 	s.table.KeepOrder(func(key []byte) { s.complete = max(s.complete, timeOf(key)) })
 	return nil
 }

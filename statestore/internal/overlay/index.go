@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 )
 
@@ -9,11 +10,11 @@ import (
 // until reset. Pointer-free, a node in one piece:
 //
 //	┌─────────────┬─────────┬────────┬──────────┬─────┐
-//	│ prefix 2    │ entry 1 │ prev 1 │ next 1   │ …   │   words of 32 bits; one next for each level of the node; 0 is the end
+//	│ prefix 4    │ entry 1 │ prev 1 │ next 1   │ …   │   words of 32 bits; one next for each level of the node; 0 is the end
 //	└─────────────┴─────────┴────────┴──────────┴─────┘
 //
-// A node is named by its position in words; node 0 is the head, before all keys. The prefix is the eight bytes of the key after those that all keys begin with,
-// so that most comparisons stay in the node.
+// A node is named by its position in words; node 0 is the head, before all keys. The prefix is the sixteen bytes of the key after those that all keys begin with:
+// with eight, the windows of one key would mostly be told apart by a look at the keys themselves, which are seldom in the processor's cache.
 type index struct {
 	built  bool
 	words  []uint32
@@ -23,12 +24,29 @@ type index struct {
 }
 
 const (
-	entryWord = 2
-	prevWord  = 3
-	nextWord  = 4
+	entryWord = 4
+	prevWord  = 5
+	nextWord  = 6
 	// maxHeight is enough for 4^12 = 16 million entries at their best cost; more make searches longer, not wrong.
 	maxHeight = 12
 )
+
+// prefix is the beginning of a key as two numbers that compare like it; a key that is shorter has zeros.
+type prefix struct{ high, low uint64 }
+
+func prefixesOf(key []byte) prefix {
+	if len(key) <= 8 {
+		return prefix{high: prefixOf(key)}
+	}
+	return prefix{prefixOf(key), prefixOf(key[8:])}
+}
+
+func (p prefix) compare(o prefix) int {
+	if p.high != o.high {
+		return cmp.Compare(p.high, o.high)
+	}
+	return cmp.Compare(p.low, o.low)
+}
 
 // prefixOf returns the first eight bytes of a key as a number that compares like them.
 func prefixOf(key []byte) uint64 {
@@ -80,12 +98,24 @@ func (x *index) prev(n uint32) uint32 { return x.words[n+prevWord] }
 
 func (x *index) entry(n uint32) uint32 { return x.words[n+entryWord] }
 
-func (x *index) prefix(n uint32) uint64 {
-	return uint64(x.words[n])<<32 | uint64(x.words[n+1])
+func (x *index) prefix(n uint32) prefix {
+	w := x.words[n : n+4 : n+4]
+	return prefix{uint64(w[0])<<32 | uint64(w[1]), uint64(w[2])<<32 | uint64(w[3])}
 }
 
-func (x *index) setPrefix(n uint32, p uint64) {
-	x.words[n], x.words[n+1] = uint32(p>>32), uint32(p)
+func (x *index) setPrefix(n uint32, p prefix) {
+	w := x.words[n : n+4 : n+4]
+	w[0], w[1], w[2], w[3] = uint32(p.high>>32), uint32(p.high), uint32(p.low>>32), uint32(p.low)
+}
+
+// compare compares a node's key with another, with a look at the former only where the prefixes are equal.
+func (x *index) compare(t *Table, n uint32, key []byte) int {
+	if bytes.HasPrefix(key, x.common) {
+		if c := x.prefix(n).compare(prefixesOf(key[len(x.common):])); c != 0 {
+			return c
+		}
+	}
+	return bytes.Compare(t.keyOf(&t.entries[x.entry(n)]), key)
 }
 
 // search fills before with the last node in front of key on each level and returns the first node at or after it, 0 being none.
@@ -93,15 +123,16 @@ func (x *index) search(t *Table, key []byte, before *[maxHeight]uint32) uint32 {
 	if !bytes.HasPrefix(key, x.common) {
 		return x.searchOutside(bytes.Compare(key, x.common) > 0, before)
 	}
-	prefix := prefixOf(key[len(x.common):])
-	at := uint32(0)
+	prefix := prefixesOf(key[len(x.common):])
+	at, beyond := uint32(0), uint32(0) // beyond: the node that ended the level above, or the end; it ends this one too
 	for level := maxHeight - 1; level >= 0; level-- {
 		for {
 			next := x.next(at, level)
-			if next == 0 {
+			if next == beyond {
 				break
 			}
-			if p := x.prefix(next); p > prefix || p == prefix && bytes.Compare(t.keyOf(&t.entries[x.entry(next)]), key) >= 0 {
+			if c := x.prefix(next).compare(prefix); c > 0 || c == 0 && bytes.Compare(t.keyOf(&t.entries[x.entry(next)]), key) >= 0 {
+				beyond = next
 				break
 			}
 			at = next
@@ -129,8 +160,8 @@ func (x *index) insert(t *Table, i uint32) {
 	var before [maxHeight]uint32
 	following := x.search(t, key, &before)
 	n := uint32(len(x.words))
-	x.words = append(x.words, 0, 0, i, before[0])
-	x.setPrefix(n, prefixOf(key[len(x.common):]))
+	x.words = append(x.words, 0, 0, 0, 0, i, before[0])
+	x.setPrefix(n, prefixesOf(key[len(x.common):]))
 	for level := range x.height() {
 		at := before[level] + nextWord + uint32(level)
 		x.words = append(x.words, x.words[at])
@@ -151,7 +182,7 @@ func (x *index) share(t *Table, key []byte) {
 	}
 	x.common = x.common[:n]
 	for at := x.next(0, 0); at != 0; at = x.next(at, 0) {
-		x.setPrefix(at, prefixOf(t.keyOf(&t.entries[x.entry(at)])[n:]))
+		x.setPrefix(at, prefixesOf(t.keyOf(&t.entries[x.entry(at)])[n:]))
 	}
 }
 

@@ -212,6 +212,52 @@ func TestScanGoesOnWhileTheTableChanges(t *testing.T) {
 	}
 }
 
+func TestOldestEntriesLeaveFirst(t *testing.T) {
+	const limit = 10_000
+	timeOf := func(key []byte) int64 { return int64(binary.BigEndian.Uint64(key)) }
+	table, complete := New(limit), int64(-1)
+	table.EvictOldest(timeOf)
+	table.KeepOrder(func(key []byte) { complete = max(complete, timeOf(key)) })
+	r := randomSource(t)
+	const entries = 1000
+	for _, at := range r.Perm(entries) {
+		table.Put(binary.BigEndian.AppendUint64(nil, uint64(at)), []byte("value"))
+	}
+	for at := range uint64(entries / 2) { // use does not keep them
+		table.Get(binary.BigEndian.AppendUint64(nil, at))
+	}
+	table.Commit()
+	if n := table.Len(); n == 0 || table.CleanBytes() > limit {
+		t.Fatalf("%d entries of %d bytes are left, want some, of %d bytes at most", n, table.CleanBytes(), limit)
+	}
+	if complete != int64(entries-table.Len()-1) {
+		t.Errorf("%d entries are left, evicted up to time %d, want the newest to be left", table.Len(), complete)
+	}
+	for at := range uint64(entries) {
+		if _, _, known := table.Get(binary.BigEndian.AppendUint64(nil, at)); known != (int64(at) > complete) {
+			t.Errorf("time %d, evicted up to %d: known %v", at, complete, known)
+		}
+	}
+}
+
+// TestPrefixesCompareAsKeys holds what the index keeps of keys against the keys.
+func TestPrefixesCompareAsKeys(t *testing.T) {
+	r := randomSource(t)
+	key := func() []byte {
+		k := make([]byte, r.IntN(20))
+		for i := range k {
+			k[i] = byte(r.IntN(2)) // zeros are what a short key is filled up with
+		}
+		return k
+	}
+	for range 20_000 {
+		a, b := key(), key()
+		if c := prefixesOf(a).compare(prefixesOf(b)); c != 0 && c != bytes.Compare(a, b) {
+			t.Fatalf("% x and % x: %d", a, b, c)
+		}
+	}
+}
+
 func TestWalkKeepsWhatItHasToFind(t *testing.T) {
 	table := New(4000)
 	table.KeepOrder(func(key []byte) { t.Errorf("%q is evicted during a walk", key) })

@@ -7,7 +7,7 @@ import (
 
 // sortKey is a staged entry with the part of its key that decides most comparisons.
 type sortKey struct {
-	prefix uint64
+	prefix prefix
 	entry  uint32
 }
 
@@ -40,14 +40,11 @@ func (t *Table) sort(entries []uint32) {
 	skip := t.commonPrefix(entries)
 	order := t.order[:0]
 	for _, i := range entries {
-		order = append(order, sortKey{prefixOf(t.keyOf(&t.entries[i])[skip:]), i})
+		order = append(order, sortKey{prefixesOf(t.keyOf(&t.entries[i])[skip:]), i})
 	}
 	slices.SortFunc(order, func(a, b sortKey) int {
-		switch {
-		case a.prefix < b.prefix:
-			return -1
-		case a.prefix > b.prefix:
-			return 1
+		if c := a.prefix.compare(b.prefix); c != 0 {
+			return c
 		}
 		return bytes.Compare(t.keyOf(&t.entries[a.entry]), t.keyOf(&t.entries[b.entry]))
 	})
@@ -62,6 +59,9 @@ func (t *Table) commonPrefix(entries []uint32) int {
 	n := len(first)
 	for _, i := range entries[1:] {
 		k := t.keyOf(&t.entries[i])
+		if bytes.HasPrefix(k, first[:n]) {
+			continue
+		}
 		n = min(n, len(k))
 		for j := range n {
 			if k[j] != first[j] {
@@ -134,12 +134,11 @@ func (it *Iter) Next() bool {
 		it.done = true
 		return false
 	}
-	key := t.keyOf(&t.entries[x.entry(it.node)])
-	if it.reverse && it.lo != nil && bytes.Compare(key, it.lo) < 0 || !it.reverse && it.hi != nil && bytes.Compare(key, it.hi) >= 0 {
+	if it.reverse && it.lo != nil && x.compare(t, it.node, it.lo) < 0 || !it.reverse && it.hi != nil && x.compare(t, it.node, it.hi) >= 0 {
 		it.done = true
 		return false
 	}
-	it.key = append(it.key[:0], key...)
+	it.key = append(it.key[:0], t.keyOf(&t.entries[x.entry(it.node)])...)
 	return true
 }
 

@@ -2,7 +2,9 @@ package overlay
 
 import (
 	"bytes"
+	"cmp"
 	"hash/maphash"
+	"slices"
 )
 
 // Table is the overlay of one store. The zero value is not ready; use New.
@@ -27,11 +29,12 @@ type Table struct {
 	latest   uint32
 	oldBytes int // arena bytes that pending reserves
 
-	keepOrder bool             // the index keeps entries after they were committed
-	evicted   func(key []byte) // gets the key of each entry that leaves the kept order; nil: nobody
-	index     index            // over the ordered entries, once a scan asked for it
-	epoch     uint64           // counts what moves or removes entries
-	walks     int              // open iterators
+	keepOrder bool                   // the index keeps entries after they were committed
+	evicted   func(key []byte)       // gets the key of each entry that leaves the kept order; nil: nobody
+	timeOf    func(key []byte) int64 // clean entries of the lowest time are evicted first; nil: those that were not used
+	index     index                  // over the ordered entries, once a scan asked for it
+	epoch     uint64                 // counts what moves or removes entries
+	walks     int                    // open iterators
 
 	order []sortKey // scratch of the sorted view
 }
@@ -70,6 +73,9 @@ func New(cleanLimit int) *Table {
 
 // KeepOrder makes scans see entries that were changed and committed too, until they are evicted: those are told to evicted. Call it before the first change.
 func (t *Table) KeepOrder(evicted func(key []byte)) { t.keepOrder, t.evicted = true, evicted }
+
+// EvictOldest makes clean entries leave in the order of the times in their keys, whatever their use. Call it before the first change.
+func (t *Table) EvictOldest(timeOf func(key []byte) int64) { t.timeOf = timeOf }
 
 // Len is the number of entries, staged and clean, those that say "no value" included.
 func (t *Table) Len() int { return len(t.entries) }
@@ -194,8 +200,17 @@ func (t *Table) Fill(key, value []byte, has bool) {
 	}
 	t.cleanBytes += e.bytes()
 	if t.cleanBytes > t.cleanLimit && t.walks == 0 {
-		t.rebuild(t.cleanLimit / 2)
+		t.rebuild(t.afterEviction())
 	}
+}
+
+// afterEviction is how many bytes of clean entries stay when there are too many. What is known of a time on is worth more than single entries, so that eviction
+// by time keeps more and happens more often.
+func (t *Table) afterEviction() int {
+	if t.timeOf != nil {
+		return t.cleanLimit / 3 * 2
+	}
+	return t.cleanLimit / 2
 }
 
 // Put stages a value.
@@ -261,7 +276,7 @@ func (t *Table) Commit() {
 	garbage := t.arena.allocated - t.oldBytes - (t.cleanBytes - entryBytes*len(t.entries))
 	switch {
 	case t.cleanBytes > t.cleanLimit:
-		t.rebuild(t.cleanLimit / 2)
+		t.rebuild(t.afterEviction())
 	case garbage > t.arena.allocated/2+firstChunkBytes:
 		t.rebuild(t.cleanLimit)
 	}
@@ -281,7 +296,7 @@ func (t *Table) Discard() {
 }
 
 // rebuild copies the table without its garbage. It keeps all staged entries, and of the clean ones up to keep bytes: first those that were touched again since they
-// came or since the sweep before, then the others, the newest first.
+// came or since the sweep before, then the others, the newest first; with EvictOldest those of the highest times.
 func (t *Table) rebuild(keep int) {
 	old := *t
 	t.arena = arena{}
@@ -317,6 +332,10 @@ func (t *Table) choose(keep int) []uint32 {
 			chosen[i] = 0
 		}
 	}
+	if t.timeOf != nil {
+		t.chooseNewest(chosen, keep)
+		return chosen
+	}
 	for _, class := range []flags{used, 0} {
 		for i := len(t.entries) - 1; i >= 0; i-- {
 			e := &t.entries[i]
@@ -327,6 +346,23 @@ func (t *Table) choose(keep int) []uint32 {
 		}
 	}
 	return chosen
+}
+
+// chooseNewest marks clean entries of the highest times, up to keep bytes.
+func (t *Table) chooseNewest(chosen []uint32, keep int) {
+	order := t.order[:0]
+	for i := range t.entries {
+		if e := &t.entries[i]; e.flags&staged == 0 {
+			order = append(order, sortKey{prefix{high: ^uint64(t.timeOf(t.keyOf(e)))}, uint32(i)})
+		}
+	}
+	slices.SortFunc(order, func(a, b sortKey) int { return cmp.Compare(a.prefix.high, b.prefix.high) })
+	for _, o := range order {
+		if keep -= t.entries[o.entry].bytes(); keep < 0 {
+			return
+		}
+		chosen[o.entry] = 0
+	}
 }
 
 // adopt copies one entry of another table whose keys this one does not have.
