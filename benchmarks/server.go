@@ -14,6 +14,9 @@ import (
 	"github.com/millrace-io/millrace/internal/memnet"
 )
 
+// joinDelay, in milliseconds, lets all workers of an application join before the first has work that it would have to hand over.
+const joinDelay = "100"
+
 // open points the bench at a cluster: the one at the addresses, or a log server of its own in this process, on disk. done ends the latter.
 func (b *bench) open(brokers string) (done func() error, err error) {
 	b.cluster = &cluster{prefix: fmt.Sprintf("bench-%d", os.Getpid())}
@@ -27,7 +30,7 @@ func (b *bench) open(brokers string) (done func() error, err error) {
 		return nil, err
 	}
 	b.dir = dir
-	server := &broker.Server{Config: broker.Config{Dir: filepath.Join(dir, "own"), Set: map[string]string{"group.initial.rebalance.delay.ms": "0"}}}
+	server := &broker.Server{Config: broker.Config{Dir: filepath.Join(dir, "own"), Set: map[string]string{"group.initial.rebalance.delay.ms": joinDelay}}}
 	if err := server.Start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

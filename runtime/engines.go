@@ -21,7 +21,7 @@ func openEngines(dir string, cfg Config, log *slog.Logger) (*engines, error) {
 	if dir == "" {
 		return e, nil
 	}
-	disk, err := diskstore.Open(dir, diskstore.Options{CacheBytes: int64(cfg.CacheBytes), Logger: log})
+	disk, err := diskstore.Open(dir, diskstore.Options{CacheBytes: max(1, int64(cfg.CacheBytes)/2), Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("runtime: state directory: %w", err)
 	}

@@ -75,8 +75,8 @@ type Store interface {
 	Close() error
 }
 
-// DefaultCacheBytes is what the stores of one worker together keep of unchanged entries unless configured otherwise: 64 MiB.
-const DefaultCacheBytes = 64 << 20
+// DefaultCacheBytes is what the stores of one worker together keep of unchanged entries unless configured otherwise: 128 MiB.
+const DefaultCacheBytes = 128 << 20
 
 // ExtraChangelogRetention is added to a window store's retention in its changelog topic, as Kafka Streams does
 // (windowstore.changelog.additional.retention.ms): clocks of broker and application differ, and a segment goes as a whole.

@@ -83,7 +83,7 @@ func open(dir string, o Options, lock *pebble.Lock) (e *Engine, err error) {
 	if err := checkFormat(o.FS, dir); err != nil {
 		return nil, err
 	}
-	e = &Engine{dir: dir, options: o, lock: lock, cache: pebble.NewCache(o.CacheBytes)}
+	e = &Engine{dir: dir, options: o, lock: lock, cache: pebble.NewCache(o.pebbleCacheBytes())}
 	p := o.pebbleOptions()
 	p.Cache, p.Lock = e.cache, lock
 	p.EventListener = e.failure.listener(o.Logger)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -15,7 +16,8 @@ import (
 type Options struct {
 	// FS holds the directory. Default: the operating system's.
 	FS vfs.FS
-	// CacheBytes bounds the cache of blocks read from disk, shared by all stores. Default: 64 MiB.
+	// CacheBytes bounds the cache of blocks read from disk, shared by all stores. Memory that memtables do not use at present, up to two of them, is lent to it.
+	// Default: 64 MiB.
 	CacheBytes int64
 	// MemTableBytes is the size of one of up to four memtables that take commits before they are flushed. A commit larger than half of it bypasses the
 	// memtable's skip list and costs half as much per entry. Default: 32 MiB.
@@ -35,6 +37,13 @@ const (
 	defaultFlushInterval = 10 * time.Second
 	// memTables is how many memtables may wait for their flush before commits wait.
 	memTables = 4
+	// cachedMemTables is how many memtables Pebble may count against the block cache before blocks lose room: the one that is written and the one that is being flushed.
+	// Were there none, a busy store's memtables would leave the cache no block at all, not even the filters.
+	cachedMemTables = 2
+	// l0Tables is how many flushes lie beside each other before they are merged with what lies below, twice over as Pebble counts, and l0StopTables when commits wait for
+	// that. Pebble's own 4 rewrites the store at every second flush: too often for stores that change their entries again and again, and are mostly read in memory.
+	l0Tables     = 8
+	l0StopTables = 24
 	// bloomBits a key give one false positive in a hundred.
 	bloomBits = 10
 	// openFiles is how many table files stay open: 1,000 of 2 MiB and more are beyond what the changelog of one instance should hold.
@@ -63,6 +72,11 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// pebbleCacheBytes is the size of Pebble's cache, which memtables count against.
+func (o *Options) pebbleCacheBytes() int64 {
+	return o.CacheBytes + cachedMemTables*int64(o.MemTableBytes)
+}
+
 // pebbleOptions are Pebble's options but for the parts with a life of their own: cache, lock and listener.
 func (o *Options) pebbleOptions() *pebble.Options {
 	p := &pebble.Options{
@@ -71,6 +85,8 @@ func (o *Options) pebbleOptions() *pebble.Options {
 		DisableWAL:                  true,
 		MemTableSize:                o.MemTableBytes,
 		MemTableStopWritesThreshold: memTables,
+		L0CompactionThreshold:       l0Tables,
+		L0StopWritesThreshold:       l0StopTables,
 		MaxOpenFiles:                openFiles,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) },
 		Logger:                      logger{o.Logger},
@@ -79,6 +95,8 @@ func (o *Options) pebbleOptions() *pebble.Options {
 		p.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
 		p.Levels[i].FilterType = pebble.TableFilter
 	}
+	// Tables of the first level are soon merged into the next: packing them would cost more than their space.
+	p.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	return p
 }
 
