@@ -81,6 +81,9 @@ func feed(task *topology.Task, n int64) (measure, error) {
 			return measure{}, err
 		}
 	}
+	if chainSum == 0 {
+		return measure{}, errors.New("the chain of operators gave nothing")
+	}
 	return s.stop(n, 0), nil
 }
 
