@@ -116,14 +116,13 @@ func aggregate[K, V, A any](op topology.Op, prefix string, grouped *stream.Group
 }
 
 // aggregated is the table that the node of an aggregation keeps in its store. ok is false when the store was refused: the table then only serves to find more faults.
-func aggregated[K, A any](g *topology.Graph, op topology.Op, n *topology.Node, old *oldValues, store *statestore.KeyValueSpec[K, A], ok bool) *Table[K, A] {
-	t := &Table[K, A]{node: n, old: old, lookup: keyValueLookup[K, A]("")}
-	if ok {
-		g.AddStore(op, n, store)
-		g.Copartition(op, n)
-		t.stores, t.lookup = []string{store.StoreName()}, keyValueLookup[K, A](store.StoreName())
+func aggregated[K, A any](g *topology.Graph, op topology.Op, n *topology.Node, old *oldValues, store statestore.TableSpec[K, A], ok bool) *Table[K, A] {
+	if !ok {
+		return &Table[K, A]{node: n, old: old, lookup: keyValueLookup[K, A]("")}
 	}
-	return t
+	g.AddStore(op, n, store)
+	g.Copartition(op, n)
+	return keptTable(n, store, old)
 }
 
 // aggregation is an aggregation without windows at work in one task.

@@ -9,7 +9,7 @@ import (
 )
 
 // CountRows counts the rows of each group. A group that lost all its rows has the count 0.
-func CountRows[K, V any](g *GroupedRows[K, V], store *statestore.KeyValueSpec[K, int64]) *Table[K, int64] {
+func CountRows[K, V any](g *GroupedRows[K, V], store statestore.TableSpec[K, int64]) *Table[K, int64] {
 	return aggregateRows(topology.Here("ktable.CountRows"), "KTABLE-AGGREGATE-", g, store, rowAggregator[K, V, int64]{aggregator: counter[K, V](),
 		subtract: func(_ context.Context, _ *topology.Record[K, V], n int64) (int64, bool, error) {
 			return n - 1, true, nil
@@ -18,7 +18,7 @@ func CountRows[K, V any](g *GroupedRows[K, V], store *statestore.KeyValueSpec[K,
 
 // ReduceRows combines the values of each group: add gets the result so far and a value that comes in, subtract the result so far and a value that goes. The first
 // value of a group is its first result. A value that changes within its group is subtracted as it was and added as it is.
-func ReduceRows[K, V any](g *GroupedRows[K, V], add, subtract func(sofar, value V) V, store *statestore.KeyValueSpec[K, V]) *Table[K, V] {
+func ReduceRows[K, V any](g *GroupedRows[K, V], add, subtract func(sofar, value V) V, store statestore.TableSpec[K, V]) *Table[K, V] {
 	op := topology.Here("ktable.ReduceRows")
 	a := rowReducer(func(_ context.Context, _ K, sofar, v V) (V, error) { return add(sofar, v), nil },
 		func(_ context.Context, _ K, sofar, v V) (V, error) { return subtract(sofar, v), nil })
@@ -28,14 +28,14 @@ func ReduceRows[K, V any](g *GroupedRows[K, V], add, subtract func(sofar, value 
 
 // ReduceRowsCtx is [ReduceRows] with functions that may fail.
 func ReduceRowsCtx[K, V any](g *GroupedRows[K, V], add, subtract func(ctx context.Context, key K, sofar, value V) (V, error),
-	store *statestore.KeyValueSpec[K, V]) *Table[K, V] {
+	store statestore.TableSpec[K, V]) *Table[K, V] {
 	return aggregateRows(topology.Here("ktable.ReduceRowsCtx"), "KTABLE-REDUCE-", g, store, rowReducer(add, subtract))
 }
 
 // AggregateRows combines the values of each group into something of another type: init makes the value to begin with, add adds a value that comes in, and subtract
 // takes away one that goes. Both may change the aggregate in place when they also return it.
 func AggregateRows[K, V, A any](g *GroupedRows[K, V], init func() A, add, subtract func(key K, value V, aggregate A) A,
-	store *statestore.KeyValueSpec[K, A]) *Table[K, A] {
+	store statestore.TableSpec[K, A]) *Table[K, A] {
 	op := topology.Here("ktable.AggregateRows")
 	a := rowAdder(init, func(_ context.Context, k K, v V, agg A) (A, error) { return add(k, v, agg), nil },
 		func(_ context.Context, k K, v V, agg A) (A, error) { return subtract(k, v, agg), nil })
@@ -45,7 +45,7 @@ func AggregateRows[K, V, A any](g *GroupedRows[K, V], init func() A, add, subtra
 
 // AggregateRowsCtx is [AggregateRows] with functions that may fail.
 func AggregateRowsCtx[K, V, A any](g *GroupedRows[K, V], init func() A, add, subtract func(ctx context.Context, key K, value V, aggregate A) (A, error),
-	store *statestore.KeyValueSpec[K, A]) *Table[K, A] {
+	store statestore.TableSpec[K, A]) *Table[K, A] {
 	return aggregateRows(topology.Here("ktable.AggregateRowsCtx"), "KTABLE-AGGREGATE-", g, store, rowAdder(init, add, subtract))
 }
 
@@ -76,16 +76,14 @@ func rowAdder[K, V, A any](init func() A, add, subtract func(ctx context.Context
 }
 
 // aggregateRows adds an aggregation of a table's rows.
-func aggregateRows[K, V, A any](op topology.Op, prefix string, grouped *GroupedRows[K, V], store *statestore.KeyValueSpec[K, A], agg rowAggregator[K, V, A]) *Table[K, A] {
+func aggregateRows[K, V, A any](op topology.Op, prefix string, grouped *GroupedRows[K, V], store statestore.TableSpec[K, A], agg rowAggregator[K, V, A]) *Table[K, A] {
 	in := grouped.in
 	g := in.Node.Graph()
 	requireFunc(g, op, agg.missing)
-	ok := checkKeyValue(g, op, store)
+	ok := checkRows(g, op, store)
 	old := &oldValues{}
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, A]) rowSink[K, V] {
-		s := w.Store(store.StoreName()).(statestore.KeyValueStore[K, A])
-		a := &rowAggregation[K, V, A]{store: s, agg: agg, ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n),
-			forward: keyValueForwarder(w, n, s, old, next)}
+		a := &rowAggregation[K, V, A]{store: openRows(w, n, store, old, next), agg: agg, ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n)}
 		a.at, a.id = w.At(n)
 		return a.process
 	})
@@ -94,15 +92,14 @@ func aggregateRows[K, V, A any](op topology.Op, prefix string, grouped *GroupedR
 
 // rowAggregation is an aggregation of rows at work in one task.
 type rowAggregation[K, V, A any] struct {
-	store   statestore.KeyValueStore[K, A]
-	agg     rowAggregator[K, V, A]
-	value   topology.Record[K, V] // what goes or comes, for the functions
-	forward *forwarder[K, A]
-	ctx     context.Context
-	fail    func(error) error
-	drop    func(topology.DropReason)
-	at      *int32
-	id      int32
+	store rowStore[K, A]
+	agg   rowAggregator[K, V, A]
+	value topology.Record[K, V] // what goes or comes, for the functions
+	ctx   context.Context
+	fail  func(error) error
+	drop  func(topology.DropReason)
+	at    *int32
+	id    int32
 }
 
 func (a *rowAggregation[K, V, A]) process(r *rows[K, V]) error {
@@ -115,7 +112,7 @@ func (a *rowAggregation[K, V, A]) process(r *rows[K, V]) error {
 		a.drop(topology.DropNullValue)
 		return nil
 	}
-	sofar, time, found, err := a.store.GetWithTime(r.Key)
+	sofar, time, found, err := a.store.get(r.Key)
 	if err != nil {
 		return err
 	}
@@ -127,21 +124,13 @@ func (a *rowAggregation[K, V, A]) process(r *rows[K, V]) error {
 	if c.New, c.HasNew, err = a.fold(r, sofar, found); err != nil {
 		return a.fail(err)
 	}
-	if found && a.forward.withOld && !a.forward.held {
+	if found && a.store.readsOld() {
 		// The functions may have changed their argument in place: the old value is read again.
-		if c.Old, c.HasOld, err = a.store.Get(r.Key); err != nil {
+		if c.Old, _, c.HasOld, err = a.store.get(r.Key); err != nil {
 			return err
 		}
 	}
-	if c.HasNew {
-		err = a.store.Put(r.Key, c.New, time)
-	} else {
-		err = a.store.Delete(r.Key, r.Timestamp)
-	}
-	if err != nil {
-		return err
-	}
-	return a.forward.forward(r.Key, c, time, r.Headers)
+	return a.store.keep(r.Key, c, time, r.Timestamp, r.Headers)
 }
 
 // fold takes away what the row was, if there is something to take it from, and adds what it is.

@@ -49,40 +49,25 @@ func aggregateVersioned[K, V, A any](op topology.Op, prefix string, grouped *str
 	in := grouped.Input(op)
 	g := in.Node.Graph()
 	requireFunc(g, op, agg.missing)
+	ok := checkRows(g, op, store)
 	old := &oldValues{}
-	if store == nil {
-		g.Fault(op, "the store is nil")
-		return &Table[K, A]{node: topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, wireNothing[K, V, A]), old: old}
-	}
-	checkSerdes(g, op, store.StoreName(), store.KeySerde(), store.ValueSerde())
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, A]) topology.Sink[K, V] {
-		a := &versionedAggregation[K, V, A]{store: w.Store(store.StoreName()).(statestore.VersionedStore[K, A]), agg: agg, withOld: old.asked, next: next,
-			ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n)}
+		a := &versionedAggregation[K, V, A]{store: openRows(w, n, store, old, next), agg: agg, ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n)}
 		a.at, a.id = w.At(n)
 		return a.process
 	})
-	g.AddStore(op, n, store)
-	g.Copartition(op, n)
-	return versionedTable(n, store, old)
-}
-
-// wireNothing wires a node that stands for one which was refused; no task ever has it.
-func wireNothing[K, V, A any](*topology.Wiring, *topology.Node, rowSink[K, A]) topology.Sink[K, V] {
-	return nil
+	return aggregated(g, op, n, old, store, ok)
 }
 
 // versionedAggregation is an aggregation with a past at work in one task.
 type versionedAggregation[K, V, A any] struct {
-	store   statestore.VersionedStore[K, A]
-	agg     aggregator[K, V, A]
-	withOld bool
-	out     rows[K, A]
-	next    rowSink[K, A]
-	ctx     context.Context
-	fail    func(error) error
-	drop    func(topology.DropReason)
-	at      *int32
-	id      int32
+	store rowStore[K, A]
+	agg   aggregator[K, V, A]
+	ctx   context.Context
+	fail  func(error) error
+	drop  func(topology.DropReason)
+	at    *int32
+	id    int32
 }
 
 func (a *versionedAggregation[K, V, A]) process(r *topology.Record[K, V]) error {
@@ -95,7 +80,7 @@ func (a *versionedAggregation[K, V, A]) process(r *topology.Record[K, V]) error 
 		a.drop(topology.DropNullValue)
 		return nil
 	}
-	was, time, found, err := a.store.Get(r.Key)
+	was, time, found, err := a.store.get(r.Key)
 	if err != nil {
 		return err
 	}
@@ -109,27 +94,12 @@ func (a *versionedAggregation[K, V, A]) process(r *topology.Record[K, V]) error 
 	if c.New, c.HasNew, err = a.agg.add(a.ctx, r, was, has); err != nil {
 		return a.fail(err)
 	}
-	if a.withOld { // made again: the function may have changed its argument in place
+	if a.store.readsOld() { // made again: the function may have changed its argument in place
 		if !found {
 			c.Old, c.HasOld = a.agg.init()
-		} else if c.Old, _, c.HasOld, err = a.store.Get(r.Key); err != nil {
+		} else if c.Old, _, c.HasOld, err = a.store.get(r.Key); err != nil {
 			return err
 		}
 	}
-	validTo := int64(statestore.NotPut)
-	if c.HasNew {
-		validTo, err = a.store.Put(r.Key, c.New, time)
-	} else {
-		validTo, err = a.store.Delete(r.Key, time)
-	}
-	if err != nil {
-		return err
-	}
-	if validTo == statestore.NotPut {
-		a.drop(topology.DropLate)
-		return nil
-	}
-	c.Late = validTo != statestore.StillValid
-	a.out = rows[K, A]{Key: r.Key, Value: c, Timestamp: time, Headers: r.Headers}
-	return a.next(&a.out)
+	return a.store.keep(r.Key, c, time, r.Timestamp, r.Headers)
 }

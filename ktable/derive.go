@@ -21,12 +21,9 @@ type derivation[K, V, W any] struct {
 type transform[K, V, W any] func(key K, row V, found bool) (w W, ok bool, err error)
 
 // derive adds a table that follows from another row by row: kept in a store when one is given, else computed on the fly.
-func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d derivation[K, V, W], store []*statestore.KeyValueSpec[K, W], uses ...statestore.Spec) *Table[K, W] {
+func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d derivation[K, V, W], store []statestore.TableSpec[K, W], uses ...statestore.Spec) *Table[K, W] {
 	g := t.graph()
-	if len(store) > 1 {
-		g.Fault(op, "takes one store, not %d", len(store))
-	}
-	kept := len(store) > 0 && checkKeyValue(g, op, store[0])
+	kept := checkOptional(g, op, store)
 	old := &oldValues{}
 	if !kept {
 		old.above = []*oldValues{t.old}
@@ -44,20 +41,19 @@ func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d deriva
 			dv.next = next
 			return dv.compute
 		}
-		dv.store = w.Store(store[0].StoreName()).(statestore.KeyValueStore[K, W])
-		dv.forward = keyValueForwarder(w, n, dv.store, old, next)
+		dv.store = openRows(w, n, store[0], old, next)
 		return dv.keep
 	})
 	for _, spec := range uses {
 		g.UseStore(op, n, spec)
 	}
-	out := &Table[K, W]{node: n, old: old, closes: t.closes}
 	if kept {
 		g.AddStore(op, n, store[0])
-		out.stores, out.lookup = []string{store[0].StoreName()}, keyValueLookup[K, W](store[0].StoreName())
+		out := keptTable(n, store[0], old)
+		out.closes = t.closes
 		return out
 	}
-	out.stores, out.history = t.stores, t.history
+	out := &Table[K, W]{node: n, stores: t.stores, old: old, closes: t.closes, history: t.history}
 	if t.asOf != nil {
 		out.asOf = func(w *topology.Wiring) asOf[K, W] {
 			dv, above := newDeriver(w, n, d, old), t.asOf(w)
@@ -94,9 +90,8 @@ type deriver[K, V, W any] struct {
 	made    transform[K, V, W] // where the derivation has a setup
 	withOld bool
 	out     rows[K, W]
-	next    rowSink[K, W]                  // without a store
-	store   statestore.KeyValueStore[K, W] // else
-	forward *forwarder[K, W]
+	next    rowSink[K, W]  // without a store
+	store   rowStore[K, W] // else
 	ctx     context.Context
 	fail    func(error) error
 	at      *int32
@@ -158,10 +153,11 @@ func (dv *deriver[K, V, W]) keep(r *rows[K, V]) (err error) {
 	if c.New, c.HasNew, err = dv.row(r.Key, r.Value.New, r.Value.HasNew); err != nil {
 		return err
 	}
-	if dv.withOld && dv.d.quiet && !c.HasNew {
-		if _, had, err := dv.store.Get(r.Key); err != nil || !had {
+	quiet := dv.withOld && dv.d.quiet && !c.HasNew
+	if quiet || dv.store.readsOld() {
+		if c.Old, _, c.HasOld, err = dv.store.get(r.Key); err != nil || quiet && !c.HasOld {
 			return err
 		}
 	}
-	return replace(dv.store, dv.forward, r.Key, c, r.Timestamp, r.Headers)
+	return dv.store.keep(r.Key, c, r.Timestamp, r.Timestamp, r.Headers)
 }

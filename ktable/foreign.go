@@ -42,7 +42,7 @@ func (f ForeignKey[K, V, FK, W]) RightPartition(choose func(key FK, partitions i
 // refers to none, which is counted as a drop. The result has the left table's keys, and changes with either side. Both tables must keep rows to look up;
 // they need not be partitioned alike. A change of the left row has the later time of both rows, a change of the right row its own. With a store, the result is kept there; without one it cannot be looked up.
 func JoinForeign[K, V, FK, W, R any](left *Table[K, V], right *Table[FK, W], foreignKey func(row V) (FK, bool), join func(left V, right W) R,
-	via ForeignKey[K, V, FK, W], store ...*statestore.KeyValueSpec[K, R]) *Table[K, R] {
+	via ForeignKey[K, V, FK, W], store ...statestore.TableSpec[K, R]) *Table[K, R] {
 	op := topology.Here("ktable.JoinForeign")
 	requireFunc(left.graph(), op, foreignKey == nil || join == nil)
 	return joinForeign(op, left, right, false, func(_ context.Context, _ K, v V) (FK, bool, error) {
@@ -53,7 +53,7 @@ func JoinForeign[K, V, FK, W, R any](left *Table[K, V], right *Table[FK, W], for
 
 // JoinForeignCtx is [JoinForeign] with functions that see the left row's key and may fail.
 func JoinForeignCtx[K, V, FK, W, R any](left *Table[K, V], right *Table[FK, W], foreignKey func(ctx context.Context, key K, row V) (FK, bool, error),
-	join func(ctx context.Context, key K, left V, right W) (R, error), via ForeignKey[K, V, FK, W], store ...*statestore.KeyValueSpec[K, R]) *Table[K, R] {
+	join func(ctx context.Context, key K, left V, right W) (R, error), via ForeignKey[K, V, FK, W], store ...statestore.TableSpec[K, R]) *Table[K, R] {
 	op := topology.Here("ktable.JoinForeignCtx")
 	requireFunc(left.graph(), op, foreignKey == nil || join == nil)
 	return joinForeign(op, left, right, false, foreignKey,
@@ -63,7 +63,7 @@ func JoinForeignCtx[K, V, FK, W, R any](left *Table[K, V], right *Table[FK, W], 
 // LeftJoinForeign is [JoinForeign] whose result has a row for every left row: found is false when the right table has none for it, or it refers to none, and
 // right is the zero value then.
 func LeftJoinForeign[K, V, FK, W, R any](left *Table[K, V], right *Table[FK, W], foreignKey func(row V) (FK, bool), join func(left V, right W, found bool) R,
-	via ForeignKey[K, V, FK, W], store ...*statestore.KeyValueSpec[K, R]) *Table[K, R] {
+	via ForeignKey[K, V, FK, W], store ...statestore.TableSpec[K, R]) *Table[K, R] {
 	op := topology.Here("ktable.LeftJoinForeign")
 	requireFunc(left.graph(), op, foreignKey == nil || join == nil)
 	return joinForeign(op, left, right, true, func(_ context.Context, _ K, v V) (FK, bool, error) {
@@ -74,7 +74,7 @@ func LeftJoinForeign[K, V, FK, W, R any](left *Table[K, V], right *Table[FK, W],
 
 // LeftJoinForeignCtx is [LeftJoinForeign] with functions that see the left row's key and may fail.
 func LeftJoinForeignCtx[K, V, FK, W, R any](left *Table[K, V], right *Table[FK, W], foreignKey func(ctx context.Context, key K, row V) (FK, bool, error),
-	join func(ctx context.Context, key K, left V, right W, found bool) (R, error), via ForeignKey[K, V, FK, W], store ...*statestore.KeyValueSpec[K, R]) *Table[K, R] {
+	join func(ctx context.Context, key K, left V, right W, found bool) (R, error), via ForeignKey[K, V, FK, W], store ...statestore.TableSpec[K, R]) *Table[K, R] {
 	op := topology.Here("ktable.LeftJoinForeignCtx")
 	requireFunc(left.graph(), op, foreignKey == nil || join == nil)
 	return joinForeign(op, left, right, true, foreignKey, join, via, store)
@@ -112,25 +112,24 @@ const (
 
 func joinForeign[K, V, FK, W, R any](op topology.Op, left *Table[K, V], right *Table[FK, W], isLeft bool,
 	foreignKey func(context.Context, K, V) (FK, bool, error), join func(context.Context, K, V, W, bool) (R, error),
-	via ForeignKey[K, V, FK, W], store []*statestore.KeyValueSpec[K, R]) *Table[K, R] {
+	via ForeignKey[K, V, FK, W], store []statestore.TableSpec[K, R]) *Table[K, R] {
 	j := &foreignJoin[K, V, FK, W, R]{op: op, g: left.graph(), left: left, right: right, isLeft: isLeft, foreignKey: foreignKey, join: join, via: via,
 		subscriptions: subscriptionSerde[K]{via.left.Key}, responses: responseSerde[W]{via.right.Value}, subscribers: subscriberSerde[FK, K]{via.right.Key, via.left.Key}}
 	if !j.check() {
 		return &Table[K, R]{node: left.node, old: &oldValues{never: true}}
 	}
-	if len(store) > 1 {
-		j.g.Fault(op, "takes one store, not %d", len(store))
-	}
+	kept := checkOptional(j.g, op, store)
 	j.store = statestore.KeyValue[subscriber[FK, K], subscription[K]](via.name+subscriptionSuffix, j.subscribers, j.subscriptions)
 	left.old.ask()
 	resolved := j.addResolver(j.addPublisher(j.addSubscriber()))
-	if len(store) == 0 {
-		return latest[K, R](j.g, op, "KTABLE-FK-JOIN-OUTPUT-", resolved, nil)
+	const output = "KTABLE-FK-JOIN-OUTPUT-"
+	if !kept {
+		return latest[K, R](j.g, op, output, resolved, nil)
 	}
-	if !checkKeyValue(j.g, op, store[0]) {
-		return &Table[K, R]{node: resolved, old: &oldValues{never: true}}
+	if versioned, ok := store[0].(*statestore.VersionedSpec[K, R]); ok {
+		return versionedRows(j.g, op, output, resolved, versioned)
 	}
-	return latest(j.g, op, "KTABLE-FK-JOIN-OUTPUT-", resolved, store[0])
+	return latest(j.g, op, output, resolved, store[0].(*statestore.KeyValueSpec[K, R]))
 }
 
 // check reports what would make it useless to go on.

@@ -14,7 +14,7 @@ import (
 //
 // A change that reaches a join on both sides, as in a join of a table with itself or with a table made of it, gives a result for each side. The deletion of a
 // row of a table that is joined with itself is told once.
-func Join[K, V, W, R any](left *Table[K, V], right *Table[K, W], join func(left V, right W) R, store ...*statestore.KeyValueSpec[K, R]) *Table[K, R] {
+func Join[K, V, W, R any](left *Table[K, V], right *Table[K, W], join func(left V, right W) R, store ...statestore.TableSpec[K, R]) *Table[K, R] {
 	op := topology.Here("ktable.Join")
 	requireFunc(left.graph(), op, join == nil)
 	return joinTables(op, left, right, innerJoin, func(_ context.Context, _ K, v V, w W, _ stream.Sides) (R, error) { return join(v, w), nil }, store)
@@ -22,7 +22,7 @@ func Join[K, V, W, R any](left *Table[K, V], right *Table[K, W], join func(left 
 
 // JoinCtx is [Join] with a function that may fail.
 func JoinCtx[K, V, W, R any](left *Table[K, V], right *Table[K, W],
-	join func(ctx context.Context, key K, left V, right W) (R, error), store ...*statestore.KeyValueSpec[K, R]) *Table[K, R] {
+	join func(ctx context.Context, key K, left V, right W) (R, error), store ...statestore.TableSpec[K, R]) *Table[K, R] {
 	op := topology.Here("ktable.JoinCtx")
 	requireFunc(left.graph(), op, join == nil)
 	return joinTables(op, left, right, innerJoin, func(ctx context.Context, k K, v V, w W, _ stream.Sides) (R, error) { return join(ctx, k, v, w) }, store)
@@ -30,7 +30,7 @@ func JoinCtx[K, V, W, R any](left *Table[K, V], right *Table[K, W],
 
 // LeftJoin is [Join] whose result has a row for every row of the left table: found is false when the right one has none, and right the zero value.
 func LeftJoin[K, V, W, R any](left *Table[K, V], right *Table[K, W],
-	join func(left V, right W, found bool) R, store ...*statestore.KeyValueSpec[K, R]) *Table[K, R] {
+	join func(left V, right W, found bool) R, store ...statestore.TableSpec[K, R]) *Table[K, R] {
 	op := topology.Here("ktable.LeftJoin")
 	requireFunc(left.graph(), op, join == nil)
 	return joinTables(op, left, right, leftJoin, func(_ context.Context, _ K, v V, w W, has stream.Sides) (R, error) {
@@ -40,7 +40,7 @@ func LeftJoin[K, V, W, R any](left *Table[K, V], right *Table[K, W],
 
 // LeftJoinCtx is [LeftJoin] with a function that may fail.
 func LeftJoinCtx[K, V, W, R any](left *Table[K, V], right *Table[K, W],
-	join func(ctx context.Context, key K, left V, right W, found bool) (R, error), store ...*statestore.KeyValueSpec[K, R]) *Table[K, R] {
+	join func(ctx context.Context, key K, left V, right W, found bool) (R, error), store ...statestore.TableSpec[K, R]) *Table[K, R] {
 	op := topology.Here("ktable.LeftJoinCtx")
 	requireFunc(left.graph(), op, join == nil)
 	return joinTables(op, left, right, leftJoin, func(ctx context.Context, k K, v V, w W, has stream.Sides) (R, error) {
@@ -50,7 +50,7 @@ func LeftJoinCtx[K, V, W, R any](left *Table[K, V], right *Table[K, W],
 
 // OuterJoin is [Join] whose result has a row as long as one of the tables has: the function is told which.
 func OuterJoin[K, V, W, R any](left *Table[K, V], right *Table[K, W],
-	join func(left V, right W, has stream.Sides) R, store ...*statestore.KeyValueSpec[K, R]) *Table[K, R] {
+	join func(left V, right W, has stream.Sides) R, store ...statestore.TableSpec[K, R]) *Table[K, R] {
 	op := topology.Here("ktable.OuterJoin")
 	requireFunc(left.graph(), op, join == nil)
 	return joinTables(op, left, right, outerJoin, func(_ context.Context, _ K, v V, w W, has stream.Sides) (R, error) { return join(v, w, has), nil }, store)
@@ -58,7 +58,7 @@ func OuterJoin[K, V, W, R any](left *Table[K, V], right *Table[K, W],
 
 // OuterJoinCtx is [OuterJoin] with a function that may fail.
 func OuterJoinCtx[K, V, W, R any](left *Table[K, V], right *Table[K, W],
-	join func(ctx context.Context, key K, left V, right W, has stream.Sides) (R, error), store ...*statestore.KeyValueSpec[K, R]) *Table[K, R] {
+	join func(ctx context.Context, key K, left V, right W, has stream.Sides) (R, error), store ...statestore.TableSpec[K, R]) *Table[K, R] {
 	op := topology.Here("ktable.OuterJoinCtx")
 	requireFunc(left.graph(), op, join == nil)
 	return joinTables(op, left, right, outerJoin, join, store)
@@ -81,12 +81,9 @@ type joinFunc[K, V, W, R any] func(ctx context.Context, key K, left V, right W, 
 
 // joinTables adds a join by key: a node below each table, and the result below both.
 func joinTables[K, V, W, R any](op topology.Op, left *Table[K, V], right *Table[K, W], kind joinKind, join joinFunc[K, V, W, R],
-	store []*statestore.KeyValueSpec[K, R]) *Table[K, R] {
+	store []statestore.TableSpec[K, R]) *Table[K, R] {
 	g := left.graph()
-	if len(store) > 1 {
-		g.Fault(op, "takes one store, not %d", len(store))
-	}
-	kept := len(store) > 0 && checkKeyValue(g, op, store[0])
+	kept := checkOptional(g, op, store)
 	old := &oldValues{above: []*oldValues{left.old, right.old}}
 	needLeft, needRight := kind.needs()
 	self := left.node == right.node && kind == innerJoin
@@ -103,9 +100,9 @@ func joinTables[K, V, W, R any](op topology.Op, left *Table[K, V], right *Table[
 		if !kept {
 			return next
 		}
-		s := w.Store(store[0].StoreName()).(statestore.KeyValueStore[K, R])
-		f := keyValueForwarder(w, n, s, old, next)
-		return func(r *rows[K, R]) error { return keepResult(s, f, r) }
+		s := openRows(w, n, store[0], old, next)
+		// What the result was before is known by the sides.
+		return func(r *rows[K, R]) error { return s.keep(r.Key, r.Value, r.Timestamp, r.Timestamp, r.Headers) }
 	})
 	out := &Table[K, R]{node: n, old: old, closes: latestClose(left.closes, right.closes)}
 	if right.graph() != g {
@@ -114,25 +111,13 @@ func joinTables[K, V, W, R any](op topology.Op, left *Table[K, V], right *Table[
 	g.Copartition(op, left.node, right.node)
 	if kept {
 		g.AddStore(op, n, store[0])
-		out.stores, out.lookup = []string{store[0].StoreName()}, keyValueLookup[K, R](store[0].StoreName())
-		return out
+		table := keptTable(n, store[0], old)
+		table.closes = out.closes
+		return table
 	}
 	out.stores = append(append([]string{}, left.stores...), right.stores...)
 	out.lookup = joinLookup(n, left, right, kind, join)
 	return out
-}
-
-// keepResult keeps the result of a join and hands it on as it came: what it was before is known by the sides.
-func keepResult[K, R any](s statestore.KeyValueStore[K, R], f *forwarder[K, R], r *rows[K, R]) (err error) {
-	if r.Value.HasNew {
-		err = s.Put(r.Key, r.Value.New, r.Timestamp)
-	} else {
-		err = s.Delete(r.Key, r.Timestamp)
-	}
-	if err != nil {
-		return err
-	}
-	return f.forward(r.Key, r.Value, r.Timestamp, r.Headers)
 }
 
 // reversed swaps the sides of a join's function.

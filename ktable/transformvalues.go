@@ -16,11 +16,11 @@ import (
 // With a store the result is kept there; without (nil), the function is called again when a row is looked up, so that what it keeps in its own stores should not
 // depend on how often it is called. The stores that it uses are named at the end.
 func TransformValues[K, V, W any](t *Table[K, V], setup func(p *stream.Operator) func(key K, row V, found bool) (W, bool, error),
-	store *statestore.KeyValueSpec[K, W], uses ...statestore.Spec) *Table[K, W] {
+	store statestore.TableSpec[K, W], uses ...statestore.Spec) *Table[K, W] {
 	op := topology.Here("ktable.TransformValues")
 	requireFunc(t.graph(), op, setup == nil)
-	var kept []*statestore.KeyValueSpec[K, W]
-	if store != nil {
+	var kept []statestore.TableSpec[K, W]
+	if given(store) {
 		kept = append(kept, store)
 	}
 	isNull := serde.NullCheck[W]()

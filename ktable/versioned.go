@@ -39,9 +39,9 @@ func ToTableVersioned[K, V any](s *stream.Stream[K, V], store *statestore.Versio
 // versionedRows adds the node that makes the records of each key its row at their times.
 func versionedRows[K, V any](g *topology.Graph, op topology.Op, prefix string, in *topology.Node, store *statestore.VersionedSpec[K, V]) *Table[K, V] {
 	checkSerdes(g, op, store.StoreName(), store.KeySerde(), store.ValueSerde())
-	name, old := store.StoreName(), &oldValues{}
+	old := &oldValues{}
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, V]) topology.Sink[K, V] {
-		v := &versions[K, V]{store: w.Store(name).(statestore.VersionedStore[K, V]), withOld: old.asked, next: next, drop: w.Drop(n)}
+		v := &versions[K, V]{store: openRows(w, n, store, old, next), drop: w.Drop(n)}
 		return v.process
 	})
 	g.AddStore(op, n, store)
@@ -58,11 +58,8 @@ func versionedTable[K, V any](n *topology.Node, store *statestore.VersionedSpec[
 
 // versions is a versioned table at work in one task.
 type versions[K, V any] struct {
-	store   statestore.VersionedStore[K, V]
-	withOld bool
-	out     rows[K, V]
-	next    rowSink[K, V]
-	drop    func(topology.DropReason)
+	store rowStore[K, V]
+	drop  func(topology.DropReason)
 }
 
 func (v *versions[K, V]) process(r *topology.Record[K, V]) (err error) {
@@ -70,27 +67,11 @@ func (v *versions[K, V]) process(r *topology.Record[K, V]) (err error) {
 		v.drop(topology.DropNullKey)
 		return nil
 	}
-	c := &v.out.Value
-	c.New, c.HasNew = r.Value, !r.ValueNull
-	if v.withOld {
-		if c.Old, _, c.HasOld, err = v.store.Get(r.Key); err != nil {
+	c := topology.Change[V]{New: r.Value, HasNew: !r.ValueNull}
+	if v.store.readsOld() {
+		if c.Old, _, c.HasOld, err = v.store.get(r.Key); err != nil {
 			return err
 		}
 	}
-	validTo := int64(statestore.NotPut)
-	if c.HasNew {
-		validTo, err = v.store.Put(r.Key, r.Value, r.Timestamp)
-	} else {
-		validTo, err = v.store.Delete(r.Key, r.Timestamp)
-	}
-	switch {
-	case err != nil:
-		return err
-	case validTo == statestore.NotPut:
-		v.drop(topology.DropLate)
-		return nil
-	}
-	c.Late = validTo != statestore.StillValid
-	v.out.Key, v.out.Timestamp, v.out.Headers = r.Key, r.Timestamp, r.Headers
-	return v.next(&v.out)
+	return v.store.keep(r.Key, c, r.Timestamp, r.Timestamp, r.Headers)
 }

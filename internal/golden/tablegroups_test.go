@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/millrace-io/millrace/ktable"
-	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/stream"
 	"github.com/millrace-io/millrace/stream/serde"
 )
@@ -42,15 +41,13 @@ func (g *tg) grouped(store string) *ktable.GroupedRows[text, text] {
 }
 
 func (g *tg) count(in *interpreter, op *caseOp) tabler {
-	spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, serde.Serde[text](textSerde{str}), serde.Int64))
-	named(in, op, spec)
+	spec := rowsOf(in, op, serde.Serde[text](textSerde{str}), serde.Int64)
 	return &tb[text, int64]{t: ktable.CountRows(g.grouped(op.Store), spec), keys: textSerde{str}, values: serde.Int64, keyKind: str, kind: num}
 }
 
 func (g *tg) aggregate(in *interpreter, op *caseOp, reduce bool) tabler {
 	values := serde.Serde[text](textSerde{str})
-	spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, values, values))
-	named(in, op, spec)
+	spec := rowsOf(in, op, values, values)
 	out := &tb[text, text]{keys: values, values: values, keyKind: str, kind: str}
 	add, subtract := parseCombiner(op.Add), parseCombiner(op.Subtract)
 	if reduce {

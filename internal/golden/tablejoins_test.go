@@ -30,11 +30,9 @@ func rowText[V any](v V, has bool) text {
 
 func joinTables[K, V, W any](in *interpreter, l *tb[K, V], r *tb[K, W], op *caseOp) tabler {
 	values := serde.Serde[text](textSerde{str})
-	var stores []*statestore.KeyValueSpec[K, text]
+	var stores []statestore.TableSpec[K, text]
 	if op.Store != "" {
-		spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, l.keys, values))
-		stores = append(stores, spec)
-		named(in, op, spec)
+		stores = append(stores, rowsOf(in, op, l.keys, values))
 	}
 	f := parseCombiner(op.Joiner)
 	out := &tb[K, text]{keys: l.keys, values: values, keyKind: l.keyKind, kind: str}
@@ -66,12 +64,10 @@ func (t *tb[K, V]) joinForeign(in *interpreter, right tabler, op *caseOp) tabler
 
 func joinForeign[K, V, W any](in *interpreter, l *tb[K, V], r *tb[text, W], op *caseOp) tabler {
 	values := serde.Serde[text](textSerde{str})
-	var stores []*statestore.KeyValueSpec[K, text]
+	var stores []statestore.TableSpec[K, text]
 	switch {
 	case op.Store != "":
-		spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, l.keys, values))
-		stores = append(stores, spec)
-		named(in, op, spec)
+		stores = append(stores, rowsOf(in, op, l.keys, values))
 	case in.lookedUp(op.ID):
 		stores = append(stores, statestore.KeyValue(op.ID+"-unnamed", l.keys, values))
 	}

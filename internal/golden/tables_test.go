@@ -118,11 +118,9 @@ func named[K, V any](in *interpreter, op *caseOp, spec *statestore.KeyValueSpec[
 
 func (t *tb[K, V]) filter(in *interpreter, op *caseOp, want bool) tabler {
 	p := parsePredicate(op.If)
-	var stores []*statestore.KeyValueSpec[K, V]
+	var stores []statestore.TableSpec[K, V]
 	if op.Store != "" {
-		spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, t.keys, t.values))
-		stores = append(stores, spec)
-		named(in, op, spec)
+		stores = append(stores, rowsOf(in, op, t.keys, t.values))
 	}
 	out := *t
 	if want {
@@ -141,12 +139,10 @@ func (t *tb[K, V]) filter(in *interpreter, op *caseOp, want bool) tabler {
 
 func (t *tb[K, V]) mapValues(in *interpreter, op *caseOp) tabler {
 	e := parseExpr(*op.Value)
-	var stores []*statestore.KeyValueSpec[K, text]
+	var stores []statestore.TableSpec[K, text]
 	values := serde.Serde[text](textSerde{str})
 	if op.Store != "" {
-		spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, t.keys, values))
-		stores = append(stores, spec)
-		named(in, op, spec)
+		stores = append(stores, rowsOf(in, op, t.keys, values))
 	}
 	m := ktable.MapValuesCtx(t.t, func(_ context.Context, k K, v V) (text, error) { return e.str(keyText(k), valueText(v)) }, stores...)
 	return &tb[K, text]{t: m, keys: t.keys, values: values, keyKind: t.keyKind, kind: str}
@@ -154,11 +150,10 @@ func (t *tb[K, V]) mapValues(in *interpreter, op *caseOp) tabler {
 
 func (t *tb[K, V]) transformValues(in *interpreter, op *caseOp) tabler {
 	e := parseExpr(*op.Value)
-	var spec *statestore.KeyValueSpec[K, text]
+	var spec statestore.TableSpec[K, text]
 	values := serde.Serde[text](textSerde{str})
 	if op.Store != "" {
-		spec = keyValue(op, in.c.Config, statestore.KeyValue(op.Store, t.keys, values))
-		named(in, op, spec)
+		spec = rowsOf(in, op, t.keys, values)
 	}
 	m := ktable.TransformValues(t.t, func(*stream.Operator) func(K, V, bool) (text, bool, error) {
 		return func(k K, v V, found bool) (text, bool, error) {

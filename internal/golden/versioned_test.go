@@ -40,6 +40,16 @@ func versioned[K, V any](in *interpreter, op *caseOp, keys serde.Serde[K], value
 	return spec
 }
 
+// rowsOf makes the handle of the store that an operator keeps the rows of its table in, of the kind that the case asks for, and registers it.
+func rowsOf[K, V any](in *interpreter, op *caseOp, keys serde.Serde[K], values serde.Serde[V]) statestore.TableSpec[K, V] {
+	if op.Versioned != nil {
+		return versioned(in, op, keys, values)
+	}
+	spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, keys, values))
+	named(in, op, spec)
+	return spec
+}
+
 // versionedStore registers a store that can be asked for a key only.
 func versionedStore[K, V any](in *interpreter, op *caseOp, spec *statestore.VersionedSpec[K, V]) {
 	in.stores[op.Store] = storeReader{
