@@ -144,7 +144,7 @@ func (s *session) freeSlot(ctx context.Context) (slot, error) {
 			return have, fmt.Errorf("%w: the server's process %s reads slot %s: is another connector of this name running?", ErrSlotInUse, have.activePID, s.cfg.Name)
 		}
 		if !told {
-			s.cfg.Log.Warn("the slot is in use: waiting for the server to free it", "slot", s.cfg.Name, "process", have.activePID, "for", s.cfg.SlotWait)
+			s.cfg.Log.Warn("the slot is in use: waiting for the server to free it", "slot", s.cfg.Name, "pid", have.activePID, "pause", s.cfg.SlotWait)
 		}
 		if err := pauseFor(ctx, 100*time.Millisecond); err != nil {
 			return have, err

@@ -28,7 +28,7 @@ var logKeys = map[string]string{
 	"records": "how many", "reason": "why a record was dropped", "app": "its id",
 	"attempt": "number of the try", "pause": "until the next try",
 
-	"slot": "of a database's replication", "lsn": "place in a database's log", "table": "of a database", "rows": "how many",
+	"slot": "of a database's replication", "pid": "of a process", "lsn": "place in a database's log", "table": "of a database", "rows": "how many",
 }
 
 func TestLogLinesHaveTheirKeysFromOneList(t *testing.T) {
