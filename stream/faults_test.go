@@ -166,3 +166,19 @@ func TestFaultsNameTheCallerOfAUsersOperator(t *testing.T) {
 		t.Errorf("have %v\nwant %s", err, want)
 	}
 }
+
+// TestSerdesFollowFromTypesOrAreMissed at Build.
+func TestSerdesFollowFromTypesOrAreMissed(t *testing.T) {
+	b := stream.NewBuilder()
+	in := stream.From(b, stream.TopicOf[string, int64]("in"))
+	stream.To(in, stream.TopicOf[string, int64]("out"))
+	if _, err := b.Build(); err != nil {
+		t.Errorf("text and numbers: %v", err)
+	}
+	b = stream.NewBuilder()
+	stream.From(b, stream.TopicOf[string, struct{ A int }]("in"))
+	want := fmt.Sprintf(`faults_test.go:%d: stream.From: topic "in" has no serde for its values`, line()-1)
+	if _, err := b.Build(); err == nil || err.Error() != want {
+		t.Errorf("have %v\nwant %s", err, want)
+	}
+}

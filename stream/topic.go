@@ -19,6 +19,9 @@ func NewTopic[K, V any](name string, key serde.Serde[K], value serde.Serde[V]) T
 	return Topic[K, V]{name: name, serdes: topology.Serdes[K, V]{Key: key, Value: value}}
 }
 
+// TopicOf describes a topic whose serdes follow from its types, as [serde.Of] tells; a type without one answer is an error of Build.
+func TopicOf[K, V any](name string) Topic[K, V] { return NewTopic(name, serde.Of[K](), serde.Of[V]()) }
+
 // Name is the topic's name.
 func (t Topic[K, V]) Name() string { return t.name }
 
