@@ -10,6 +10,9 @@
 // A table that holds state is given the handle of its store, whose name is durable; the same handle reads it in tests and queries. A table that only filters
 // or maps another computes its rows on the fly unless it is given a store too.
 //
+// The store of a filtered, mapped, joined or regrouped table is of either kind: given a [statestore.VersionedSpec], the table knows its past as one of [FromVersioned] does.
+// A result that is older than the latest goes into the past, and one that is older than the history is dropped and counted.
+//
 // # Rows and null
 //
 // A null value in a table's topic deletes the row, and an aggregate that becomes null (of a type that has a null, see package stream) removes its row; the next
