@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -72,6 +73,9 @@ func (o *cdcOptions) run(ctx context.Context, stdout, stderr io.Writer) (err err
 		level = slog.LevelInfo
 	}
 	o.config.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	if _, _, err := net.SplitHostPort(o.metrics); err != nil && o.metrics != "" {
+		return usagef("--metrics %s: want HOST:PORT", o.metrics)
+	}
 	source, err := postgres.New(o.config)
 	if err != nil {
 		return usagef("%v", err)
@@ -116,7 +120,13 @@ func (o *cdcOptions) watch(source *postgres.Source, done <-chan error, stdout io
 func cdcLine(s postgres.Stats) string {
 	switch s.State {
 	case postgres.Snapshot:
-		line := fmt.Sprintf("snapshot of %s: %d rows of about %d", s.SnapshotTable, s.SnapshotRows, s.SnapshotOf)
+		if s.SnapshotTable == "" {
+			return "snapshot: waiting for transactions that ran"
+		}
+		line := fmt.Sprintf("snapshot of %s: %d rows", s.SnapshotTable, s.SnapshotRows)
+		if s.SnapshotOf > s.SnapshotRows {
+			line += fmt.Sprintf(" of about %d", s.SnapshotOf)
+		}
 		if s.SnapshotLeft > 0 {
 			line += fmt.Sprintf(", %v left", s.SnapshotLeft.Round(time.Second))
 		}
@@ -124,7 +134,7 @@ func cdcLine(s postgres.Stats) string {
 	case postgres.Waiting:
 		return "waiting: " + s.Detail
 	default:
-		return fmt.Sprintf("%s: %d rows in %d transactions, %d bytes behind, %d bytes of write-ahead log kept", s.State, s.Rows, s.Transactions, s.LagBytes, s.RetainedBytes)
+		return fmt.Sprintf("%s: %d rows in %d transactions, %d bytes behind (%v), %d bytes of write-ahead log kept", s.State, s.Rows, s.Transactions, s.LagBytes, s.Lag.Round(time.Millisecond), s.RetainedBytes)
 	}
 }
 
