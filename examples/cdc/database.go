@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace-io/millrace/connect/postgres"
+	"github.com/millrace-io/millrace/examples/internal/place"
 	"github.com/millrace-io/millrace/internal/pgserver"
 )
 
@@ -48,7 +49,7 @@ func openDatabase(ctx context.Context, url, dir string) (*database, error) {
 		d.url = d.server.URL("postgres")
 	}
 	if err := d.exec(ctx, tables); err != nil {
-		return nil, errors.Join(fmt.Errorf("make the tables: %w", err), d.stop())
+		return nil, errors.Join(fmt.Errorf("make the tables in schema %s, which must not be there yet: %w", schema, err), d.stop())
 	}
 	return d, nil
 }
@@ -109,8 +110,29 @@ func (d *database) cleanUp(ctx context.Context) error {
 	if d.server != nil {
 		return nil // it goes as a whole
 	}
-	return d.exec(ctx, `DROP SCHEMA IF EXISTS millrace_cdc CASCADE; DROP PUBLICATION IF EXISTS millrace_cdc;
-		SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'millrace_cdc' AND NOT active`)
+	ctx, cancel := context.WithTimeout(ctx, place.Patience)
+	defer cancel()
+	conn, err := d.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, `DROP SCHEMA IF EXISTS millrace_cdc CASCADE; DROP PUBLICATION IF EXISTS millrace_cdc`); err != nil {
+		return fmt.Errorf("drop schema millrace_cdc: %w", err)
+	}
+	for { // the server takes a moment to notice that nobody reads the slot; one left behind would keep all write-ahead log
+		_, err := conn.Exec(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active`, connector)
+		if err != nil {
+			return fmt.Errorf("drop slot %s: %w", connector, err)
+		}
+		left := 0
+		if err := conn.QueryRow(ctx, `SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1`, connector).Scan(&left); err != nil || left == 0 {
+			return err
+		}
+		if err := pause(ctx, place.PollInterval); err != nil {
+			return fmt.Errorf("slot %s is still in use: drop it, or the server keeps all write-ahead log: %w", connector, err)
+		}
+	}
 }
 
 func (d *database) stop() error {

@@ -5,6 +5,10 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-io/millrace/internal/pgserver"
 )
 
 // TestMain lets the test's program be the example's children.
@@ -53,6 +57,31 @@ func TestAnswersAreEqual(t *testing.T) {
 				t.Errorf("the parts were not killed:\n%s", stdout)
 			}
 		})
+	}
+}
+
+// A database of the user's is left as it was.
+func TestDatabaseOfTheUsersIsLeftClean(t *testing.T) {
+	if os.Getenv("MILLRACE_POSTGRES") == "" {
+		t.Skip("needs Postgres: set MILLRACE_POSTGRES=1")
+	}
+	server, err := pgserver.Start(t.Context(), pgserver.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	if code, stdout, stderr := runProgram(t, t.Context(), "--postgres", server.URL("postgres"), "--duration", "1s", "--rate", "500"); code != exitDone {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	conn, err := pgx.Connect(t.Context(), server.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	left := 0
+	if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM pg_replication_slots) + (SELECT count(*) FROM pg_publication)
+		+ (SELECT count(*) FROM pg_namespace WHERE nspname = 'millrace_cdc')`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d things are left behind, %v", left, err)
 	}
 }
 
