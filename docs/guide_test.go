@@ -153,6 +153,28 @@ func Example_windows() {
 	// ann 120 120 1
 }
 
+func Example_silence() {
+	var (
+		pings     = stream.NewTopic("pings", serde.String, serde.String)
+		perMinute = statestore.Window("pings-per-minute", serde.String, serde.Int64)
+		counts    = stream.NewTopic("counts", serde.TimeWindowed(serde.String, time.Minute), serde.Int64)
+	)
+	b := stream.NewBuilder()
+	in := stream.From(b, pings, stream.IdleAfter(30*time.Second))
+	minutes := stream.WindowBy(stream.GroupByKey(in), stream.Tumbling(time.Minute)).EmitOnClose()
+	stream.To(ktable.ToStream(ktable.CountWindows(minutes, perMinute)), counts)
+
+	d := drive(b)
+	defer d.Close()
+	check(runtimetest.Pipe(d, pings, "roof", "here", 50_000))
+	check(d.AdvanceWallClock(time.Minute))
+	for _, r := range runtimetest.Output(d, counts) {
+		fmt.Println(r.Key.Key, r.Key.Start, r.Value)
+	}
+	// Output:
+	// roof 0 1
+}
+
 // User and Order are rows of tables.
 type (
 	User  struct{ Name, City string }
