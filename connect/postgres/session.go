@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -99,7 +98,6 @@ func (s *session) publish(ctx context.Context, chosen []tableName) error {
 	if err != nil {
 		return err
 	}
-	forgotten := 0
 	var missing []tableName
 	for _, name := range chosen {
 		identity, there := now.tables[name]
@@ -111,13 +109,11 @@ func (s *session) publish(ctx context.Context, chosen []tableName) error {
 			continue
 		}
 		s.cfg.Log.Warn("a table was made anew, or was not published for a while: it gets a new snapshot", "table", name)
-		delete(s.position.tables, name)
 		if err := s.forget(ctx, name); err != nil {
 			return err
 		}
-		forgotten++
 	}
-	if forgotten > 0 {
+	if s.sink.open {
 		at, err := s.position.main.lsn()
 		if err != nil {
 			return err
@@ -204,7 +200,6 @@ func (s *session) makeSlot(ctx context.Context, have slot, system string) error 
 			return err
 		}
 	}
-	clear(s.position.tables)
 	return s.commit(ctx, at)
 }
 
@@ -227,10 +222,8 @@ func (s *session) plan(ctx context.Context, chosen []tableName) error {
 	if err := s.sink.fit(ctx, topics); err != nil {
 		return err
 	}
-	forgotten := len(lost)
 	for _, name := range lost {
 		s.cfg.Log.Warn("the topic of a table was gone: the table gets a new snapshot", "table", name)
-		delete(s.position.tables, name)
 		if err := s.forget(ctx, name); err != nil {
 			return err
 		}
@@ -240,25 +233,24 @@ func (s *session) plan(ctx context.Context, chosen []tableName) error {
 			s.missing = append(s.missing, name)
 		}
 	}
-	for name := range maps.Clone(s.position.tables) {
+	for name := range s.position.tables {
 		if followed[name] {
 			continue
 		}
 		s.cfg.Log.Warn("a table is not followed any more", "table", name)
-		delete(s.position.tables, name)
 		if err := s.forget(ctx, name); err != nil {
 			return err
 		}
-		forgotten++
 	}
-	if forgotten > 0 {
+	if s.sink.open {
 		return s.commit(ctx, s.committed)
 	}
 	return nil
 }
 
-// forget lets the position topic lose a table's snapshot, with the next commit.
+// forget drops a table's snapshot; the position topic loses it with the next commit.
 func (s *session) forget(ctx context.Context, name tableName) error {
+	delete(s.position.tables, name)
 	return s.sink.put(ctx, s.sink.positionTopic(), tableKey(s.cfg.Name, name), nil, time.Now())
 }
 

@@ -27,7 +27,6 @@ type sink struct {
 	bytes       int
 	batchBytes  int                   // of a batch, and so of a record, at most
 	failed      atomic.Pointer[error] // the first record that could not be written
-	made        map[string]bool       // topics known to be there
 }
 
 // Limits of what waits for the log: when they are reached the connector stops reading from the database.
@@ -39,7 +38,7 @@ const (
 
 // openSink connects to the log and fences whoever ran before under the same name.
 func openSink(ctx context.Context, cfg *Config) (*sink, error) {
-	s := &sink{cfg: cfg, made: make(map[string]bool), batchBytes: maxRecordBytes}
+	s := &sink{cfg: cfg, batchBytes: maxRecordBytes}
 	return s, s.connect(ctx)
 }
 
@@ -99,9 +98,6 @@ func (s *sink) positionTopic() string { return s.cfg.Name + positionSuffix }
 
 // ensureTopic makes a topic that is not there, and tells whether it did.
 func (s *sink) ensureTopic(ctx context.Context, name string, partitions int, configs map[string]string) (made bool, err error) {
-	if s.made[name] {
-		return false, nil
-	}
 	settings := make(map[string]*string, len(configs))
 	for k, v := range configs {
 		settings[k] = &v
@@ -110,7 +106,6 @@ func (s *sink) ensureTopic(ctx context.Context, name string, partitions int, con
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 		return false, fmt.Errorf("postgres: make topic %s: %w", name, err)
 	}
-	s.made[name] = true
 	return err == nil, nil
 }
 

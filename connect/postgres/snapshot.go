@@ -108,8 +108,11 @@ func (s *session) snapshot(ctx context.Context, c *catalog, name tableName, seen
 					r[i].state = valueSet
 				}
 			}
-			key, err := s.emit(ctx, t, Read, nil, r, r, from)
+			key, err := t.appendKey(nil, r)
 			if err != nil {
+				return err
+			}
+			if err := s.emit(ctx, t, Read, key, nil, r, from); err != nil {
 				return err
 			}
 			if stale != nil {

@@ -1,27 +1,22 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pglogrepl"
 )
 
-// emit writes one change. keyOf is the row whose key the record has. The record's time is when the change committed.
-func (s *session) emit(ctx context.Context, t *table, op Op, before, after, keyOf row, from origin) (key []byte, err error) {
-	if key, err = t.appendKey(nil, keyOf); err != nil {
-		return nil, err
-	}
+// emit writes one change. The record's time is when the change committed.
+func (s *session) emit(ctx context.Context, t *table, op Op, key []byte, before, after row, from origin) error {
 	value, err := t.appendEnvelope(make([]byte, 0, 512), op, before, after, from, time.Now())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return key, s.sink.put(ctx, t.topic, key, value, from.commit)
+	return s.sink.put(ctx, t.topic, key, value, from.commit)
 }
 
 // relation is a table as the stream describes it.
@@ -247,200 +242,13 @@ func (d *decoder) logical(ctx context.Context, m pglogrepl.Message) error {
 	case *pglogrepl.RelationMessage:
 		return d.relation(ctx, m)
 	case *pglogrepl.InsertMessage:
-		return d.change(m.RelationID, func(r *relation, from origin) error { return d.insert(ctx, r.table, m, from) })
+		return d.insert(ctx, m)
 	case *pglogrepl.UpdateMessage:
-		return d.change(m.RelationID, func(r *relation, from origin) error { return d.updated(ctx, r.table, m, from) })
+		return d.updated(ctx, m)
 	case *pglogrepl.DeleteMessage:
-		return d.change(m.RelationID, func(r *relation, from origin) error { return d.deleted(ctx, r.table, m, from) })
+		return d.deleted(ctx, m)
 	case *pglogrepl.TruncateMessage:
-		for _, id := range m.RelationIDs {
-			err := d.change(id, func(r *relation, _ origin) error {
-				return fmt.Errorf("%w: %s, at %s: the stream does not say which rows went. Ask for a new snapshot", ErrTruncated, r.table.name, d.now)
-			})
-			if err != nil {
-				return err
-			}
-		}
+		return d.truncated(m)
 	}
 	return nil
-}
-
-// change calls f for a change that is new to the log.
-func (d *decoder) change(id uint32, f func(*relation, origin) error) error {
-	if d.begin == nil {
-		return fmt.Errorf("postgres: a change at %s stands outside of a transaction", d.now)
-	}
-	r, described := d.relations[id]
-	switch {
-	case !described:
-		return fmt.Errorf("postgres: a change at %s is of table %d, which the stream has not described", d.now, id)
-	case r == nil:
-		return nil
-	case d.known || r.snapshot.saw(d.begin.Xid, d.begin.FinalLSN):
-		d.pending.skipped++
-		return nil
-	}
-	d.rows++
-	d.pending.rows++
-	return f(r, origin{lsn: d.now, xid: d.begin.Xid, commit: d.begin.CommitTime})
-}
-
-func (d *decoder) insert(ctx context.Context, t *table, m *pglogrepl.InsertMessage, from origin) error {
-	after, err := t.tuple(&d.row, m.Tuple, false, false)
-	if err != nil {
-		return err
-	}
-	_, err = d.emit(ctx, t, Create, nil, after, after, from)
-	return err
-}
-
-func (d *decoder) updated(ctx context.Context, t *table, m *pglogrepl.UpdateMessage, from origin) error {
-	after, err := t.tuple(&d.row, m.NewTuple, false, false)
-	if err != nil {
-		return err
-	}
-	var before row
-	if m.OldTuple != nil {
-		if before, err = t.tuple(&d.old, m.OldTuple, true, m.OldTupleType == pglogrepl.UpdateMessageTupleTypeKey); err != nil {
-			return err
-		}
-		for i := range after {
-			if after[i].state == valueUnchanged && before[i].state == valueSet {
-				after[i] = before[i]
-			}
-		}
-		was, err := t.appendKey(nil, before)
-		if err != nil {
-			return err
-		}
-		is, err := t.appendKey(nil, after)
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(was, is) { // the row of one key ends, that of another begins
-			if err := d.remove(ctx, t, before, from); err != nil {
-				return err
-			}
-			_, err = d.emit(ctx, t, Create, nil, after, after, from)
-			return err
-		}
-	}
-	_, err = d.emit(ctx, t, Update, before, after, after, from)
-	return err
-}
-
-func (d *decoder) deleted(ctx context.Context, t *table, m *pglogrepl.DeleteMessage, from origin) error {
-	before, err := t.tuple(&d.old, m.OldTuple, true, m.OldTupleType == pglogrepl.DeleteMessageTupleTypeKey)
-	if err != nil {
-		return err
-	}
-	return d.remove(ctx, t, before, from)
-}
-
-// remove writes a delete and the tombstone that lets compaction forget the key.
-func (d *decoder) remove(ctx context.Context, t *table, before row, from origin) error {
-	key, err := d.emit(ctx, t, Delete, before, nil, before, from)
-	if err != nil {
-		return err
-	}
-	return d.sink.put(ctx, t.topic, key, nil, from.commit)
-}
-
-// tuple reads a row of the stream into scratch. Of an old row that is told by its key only, the other columns are not known; an old row of a
-// partition may be one, whatever its table says.
-func (t *table) tuple(scratch *row, tuple *pglogrepl.TupleData, old, keyOnly bool) (row, error) {
-	if tuple == nil || len(tuple.Columns) != len(t.columns) {
-		return nil, fmt.Errorf("postgres: a row of %s does not have the %d columns that the stream described", t.name, len(t.columns))
-	}
-	r := (*scratch)[:0]
-	for i, c := range tuple.Columns {
-		v := value{text: c.Data}
-		switch c.DataType {
-		case pglogrepl.TupleDataTypeText:
-			v.state = valueSet
-		case pglogrepl.TupleDataTypeToast:
-			v.state = valueUnchanged
-		case pglogrepl.TupleDataTypeNull:
-			if (keyOnly || old && t.parted) && t.columns[i].key < 0 {
-				v.state = valueUnknown
-			}
-		default:
-			return nil, fmt.Errorf("postgres: column %s.%s comes in form %q, which was not asked for", t.name, t.columns[i].name, c.DataType)
-		}
-		r = append(r, v)
-	}
-	*scratch = r
-	return r, nil
-}
-
-// keyFlag marks a column that old rows tell.
-const keyFlag = 1
-
-// relation takes a table's description, which comes before its first change and after each of its alterations.
-func (d *decoder) relation(ctx context.Context, m *pglogrepl.RelationMessage) error {
-	name := tableName{m.Namespace, m.RelationName}
-	p := d.position.tables[name]
-	if p == nil || !strings.HasPrefix(p.Identity, fmt.Sprint(m.RelationID, "/")) { // one of its name that is gone, or is new: that has a snapshot to come
-		d.relations[m.RelationID] = nil
-		return nil
-	}
-	keys, parted, err := d.keys(ctx, name, p)
-	if err != nil {
-		return err
-	}
-	columns := make([]column, len(m.Columns))
-	for i, c := range m.Columns {
-		kind, err := d.catalog.typeOf(ctx, c.DataType)
-		if err != nil {
-			return err
-		}
-		key, ok := keys[c.Name]
-		if !ok {
-			key = -1
-		}
-		columns[i] = newColumn(c.Name, kind, key)
-	}
-	t, err := newTable(name, d.cfg.Name, d.catalog.database, columns)
-	if err != nil {
-		return err
-	}
-	t.parted = parted
-	for _, i := range t.keys {
-		if m.Columns[i].Flags&keyFlag == 0 {
-			return fmt.Errorf("%w: %s: its changes do not tell column %s of the primary key: %s, and ask for a new snapshot", ErrNoPrimaryKey, name, columns[i].name, identityAdvice)
-		}
-	}
-	layout := t.layout()
-	if err := checkLayout(name, p.Columns, layout); err != nil && !d.cfg.AcceptTypes {
-		return fmt.Errorf("%w: readers of topic %s may not expect it. Start again and accept the new types, or ask for a new snapshot", err, t.topic)
-	}
-	d.relations[m.RelationID] = &relation{t, p.Snapshot}
-	if slices.Equal(p.Columns, layout) {
-		return nil
-	}
-	d.cfg.Log.Info("a table has new columns", "table", name, "lsn", d.now)
-	d.position.tables[name] = &tablePosition{Identity: p.Identity, Columns: layout, Snapshot: p.Snapshot}
-	return d.sink.put(ctx, d.sink.positionTopic(), tableKey(d.cfg.Name, name), mustJSON(d.position.tables[name]), time.Now())
-}
-
-// keys are a table's key columns with their places: as they are now or, of a table that was dropped since, as they were.
-func (d *decoder) keys(ctx context.Context, name tableName, p *tablePosition) (keys map[string]int, parted bool, err error) {
-	keys = make(map[string]int)
-	t, err := d.catalog.describe(ctx, name)
-	switch {
-	case err == nil:
-		parted = t.parted
-		for _, i := range t.keys {
-			keys[t.columns[i].name] = t.columns[i].key
-		}
-	case errors.Is(err, ErrTableGone), errors.Is(err, ErrNoPrimaryKey):
-		for _, c := range p.Columns {
-			if c.Key > 0 {
-				keys[c.Name] = c.Key - 1
-			}
-		}
-	default:
-		return nil, false, err
-	}
-	return keys, parted, nil
 }
