@@ -63,6 +63,20 @@ func (t *topicsNow) TopicByID(id [16]byte) (group.TopicInfo, bool) {
 	return topicInfo(t.im.TopicByID(id))
 }
 
+// PartitionRacks are those of the brokers that hold a partition, as far as they said where they are.
+func (t *topicsNow) PartitionRacks(id [16]byte, partition int32) (racks []string) {
+	topic := t.im.TopicByID(id)
+	if topic == nil || int(partition) >= len(topic.Partitions) {
+		return nil
+	}
+	for _, replica := range topic.Partitions[partition].Replicas {
+		if b := t.im.Broker(replica); b != nil && b.Rack != "" {
+			racks = append(racks, b.Rack)
+		}
+	}
+	return racks
+}
+
 func topicInfo(t *controller.Topic) (group.TopicInfo, bool) {
 	if t == nil {
 		return group.TopicInfo{}, false

@@ -103,7 +103,8 @@ func (c Config) withDefaults() Config {
 // noTopics is the metadata of a cluster without topics.
 type noTopics struct{}
 
-func (noTopics) Version() uint64                      { return 1 }
-func (noTopics) Topic(string) (TopicInfo, bool)       { return TopicInfo{}, false }
-func (noTopics) TopicByID([16]byte) (TopicInfo, bool) { return TopicInfo{}, false }
-func (noTopics) TopicNames() []string                 { return nil }
+func (noTopics) Version() uint64                         { return 1 }
+func (noTopics) Topic(string) (TopicInfo, bool)          { return TopicInfo{}, false }
+func (noTopics) TopicByID([16]byte) (TopicInfo, bool)    { return TopicInfo{}, false }
+func (noTopics) TopicNames() []string                    { return nil }
+func (noTopics) PartitionRacks([16]byte, int32) []string { return nil }

@@ -2,7 +2,6 @@ package group
 
 import (
 	"cmp"
-	"hash/fnv"
 	"maps"
 	"slices"
 	"time"
@@ -148,28 +147,6 @@ func (c *consumerGroup) topicsOf(mb *consumerMember, md Metadata) map[[16]byte]s
 		add(p.topics)
 	}
 	return all
-}
-
-// hashOf sums up the subscribed topics that exist: their names, ids and sizes. Another sum means that the members may have to
-// own something else. Kafka writes a sum of the same things that is computed in another way; a group that moves between the two
-// is assigned once more for it. No topics at all are zero.
-func (c *consumerGroup) hashOf(md Metadata) int64 {
-	h := fnv.New64a()
-	var buf []byte
-	for _, name := range c.topics() {
-		t, ok := md.Topic(name)
-		if !ok {
-			continue
-		}
-		buf = appendFlexString(buf[:0], name)
-		buf = append(buf, t.ID[:]...)
-		buf = appendInt32(buf, t.Partitions)
-		h.Write(buf) // never fails
-	}
-	if buf == nil {
-		return 0
-	}
-	return int64(h.Sum64())
 }
 
 // assignor is the one of those served, the default first, that most members ask for. A member may ask for one that was served once,

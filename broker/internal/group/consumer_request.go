@@ -14,6 +14,8 @@ type Metadata interface {
 	TopicByID(id [16]byte) (TopicInfo, bool)
 	// TopicNames are all topics in order.
 	TopicNames() []string
+	// PartitionRacks are the racks of those of a partition's replicas that are in one, in any order; the caller may keep them.
+	PartitionRacks(id [16]byte, partition int32) []string
 }
 
 // TopicInfo is one topic.

@@ -35,6 +35,8 @@ func (f *fakeTopics) TopicByID(id [16]byte) (TopicInfo, bool) {
 
 func (f *fakeTopics) TopicNames() []string { return slices.Sorted(maps.Keys(f.topics)) }
 
+func (f *fakeTopics) PartitionRacks([16]byte, int32) []string { return nil }
+
 // create makes a topic, or adds partitions to it.
 func (f *fakeTopics) create(name string, partitions int32) {
 	f.version++

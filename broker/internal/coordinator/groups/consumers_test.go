@@ -19,6 +19,7 @@ func (oneTopic) Version() uint64                               { return 1 }
 func (oneTopic) Topic(name string) (group.TopicInfo, bool)     { return topicT, name == topicT.Name }
 func (oneTopic) TopicByID(id [16]byte) (group.TopicInfo, bool) { return topicT, id == topicT.ID }
 func (oneTopic) TopicNames() []string                          { return []string{topicT.Name} }
+func (oneTopic) PartitionRacks([16]byte, int32) []string       { return nil }
 
 func startWithTopic(l *memLog) *Coordinator {
 	c := New(Config{
