@@ -232,3 +232,6 @@ const endOfTime = math.MaxInt64
 
 // saturate is t + 1, or the end of time.
 func saturate(t int64) int64 { return max(t, t+1) }
+
+// before is the last time before t, or the beginning of time.
+func before(t int64) int64 { return min(t, t-1) }

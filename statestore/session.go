@@ -116,8 +116,14 @@ type ReadOnlySession[K, V any] interface {
 	FindSessions(key K, earliestEnd, latestStart int64) iter.Seq2[SessionEntry[K, V], error]
 	// FindSessionsBackwards is FindSessions from the last end to the first.
 	FindSessionsBackwards(key K, earliestEnd, latestStart int64) iter.Seq2[SessionEntry[K, V], error]
-	// Fetch walks over all sessions of a key.
+	// FindSessionsOfKeys is FindSessions over a range of keys, in the order of FetchAll or, as the range says, backwards.
+	FindSessionsOfKeys(keys Range[K], earliestEnd, latestStart int64) iter.Seq2[SessionEntry[K, V], error]
+	// Fetch walks over all sessions of a key, in the order of their ends, then of their starts.
 	Fetch(key K) iter.Seq2[SessionEntry[K, V], error]
+	// FetchBackwards is Fetch from the last end to the first.
+	FetchBackwards(key K) iter.Seq2[SessionEntry[K, V], error]
+	// FetchKeys walks over all sessions of a range of keys, in the order of FetchAll or, as the range says, backwards.
+	FetchKeys(keys Range[K]) iter.Seq2[SessionEntry[K, V], error]
 	// FetchAll walks over the sessions of all keys that end in [from, to], in the order of the encoded keys, then of the ends.
 	FetchAll(from, to int64) iter.Seq2[SessionEntry[K, V], error]
 	// FetchAllBackwards is FetchAll from the last to the first.

@@ -9,20 +9,52 @@ import (
 	"github.com/millrace-io/millrace/stream/serde"
 )
 
+// The key of a session, in the changelog as Kafka Streams writes it:
+//
+//	┌─────────┬─────────┬───────────┐
+//	│ key   n │ end   8 │ start   8 │   big-endian
+//	└─────────┴─────────┴───────────┘
+const sessionSuffixBytes = 16
+
+// sessions is the kind of session stores. It has no state to share.
+var sessions = &timed{
+	what:   "a session",
+	suffix: sessionSuffixBytes,
+	timeOf: sessionEnd,
+	valid:  func(key []byte) bool { return sessionStart(key) >= 0 && sessionEnd(key) >= sessionStart(key) },
+}
+
+// appendSessionKey appends the key of a session whose encoded key is in dst.
+func appendSessionKey(dst []byte, start, end int64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(dst, uint64(end)), uint64(start))
+}
+
+// sessionEnd is the end in the key of a session.
+func sessionEnd(key []byte) int64 {
+	return int64(binary.BigEndian.Uint64(key[len(key)-sessionSuffixBytes:]))
+}
+
+// sessionStart is the start in the key of a session.
+func sessionStart(key []byte) int64 { return int64(binary.BigEndian.Uint64(key[len(key)-8:])) }
+
+// sessionDecoder decodes the entries of a session store.
+func sessionDecoder[K, V any](store string, keys serde.Serde[K], values serde.Serde[V]) func(key, value []byte) (SessionEntry[K, V], error) {
+	return func(key, value []byte) (s SessionEntry[K, V], err error) {
+		e, err := decodeTimed(sessions, store, keys, values, key, value)
+		if err != nil {
+			return s, err
+		}
+		return SessionEntry[K, V]{Key: e.Key, Start: sessionStart(key), End: sessionEnd(key), Value: e.Value, Timestamp: e.Timestamp}, nil
+	}
+}
+
 // Open returns the store over its part of an engine; it is a [SessionStore] of the spec's types.
 func (s *SessionSpec[K, V]) Open(b Backend) (Store, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	st := &sessionStore[K, V]{
-		keys:   s.key,
-		values: s.value,
-		isNull: serde.NullCheck[V](),
-		decode: func(key, value []byte) (SessionEntry[K, V], error) {
-			return decodeSession(s.name, s.key, s.value, key, value)
-		},
-	}
-	return st, st.open(s.name, b, !s.noCache, s.retention.Milliseconds(), sessionEnd)
+	st := &sessionStore[K, V]{newTimedStore(sessions, s.key, s.value, sessionDecoder(s.name, s.key, s.value))}
+	return st, st.open(s.name, b, !s.noCache, s.retention.Milliseconds())
 }
 
 // Restore begins to fill a partition from the changelog.
@@ -30,18 +62,12 @@ func (s *SessionSpec[K, V]) Restore(p Partition) (Restorer, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	return newSessionRestorer(s.name, p, s.retention.Milliseconds())
+	return newTimedRestorer(sessions, s.name, p, s.retention.Milliseconds())
 }
 
-// sessionStore is a SessionStore: types over a retained core.
+// sessionStore is a SessionStore.
 type sessionStore[K, V any] struct {
-	retained
-	keys   serde.Serde[K]
-	values serde.Serde[V]
-	isNull func(*V) bool // nil when no V is null
-	key    []byte        // scratch: the encoded key of the current call
-	decode func(key, value []byte) (SessionEntry[K, V], error)
-	walks  []*sessionWalk // for reuse
+	timedStore[K, V, SessionEntry[K, V]]
 }
 
 func (s *sessionStore[K, V]) FetchSession(key K, start, end int64) (value V, found bool, err error) {
@@ -61,132 +87,79 @@ func (s *sessionStore[K, V]) FetchSession(key K, start, end int64) (value V, fou
 }
 
 func (s *sessionStore[K, V]) sessionKey(key K, start, end int64) ([]byte, error) {
-	k, err := s.keys.Append(s.key[:0], key)
+	k, err := s.encodeKey(key)
 	if err != nil {
-		return nil, s.unencodable("a key", err)
+		return nil, err
 	}
 	s.key = appendSessionKey(k, start, end)
 	return s.key, nil
 }
 
 func (s *sessionStore[K, V]) Put(key K, start, end int64, value V, timestamp int64) (stored bool, err error) {
-	if s.isNull != nil {
-		if v := value; s.isNull(&v) { // a copy, so that value does not escape when there is nothing to ask
-			return s.Remove(key, start, end, timestamp)
-		}
+	if s.null(value) {
+		return s.Remove(key, start, end, timestamp)
 	}
-	k, stored, err := s.admit(key, start, end)
-	if err != nil || !stored {
+	if stored, err = s.admit(key, start, end); err != nil || !stored {
 		return false, err
 	}
-	v, err := s.values.Append(binary.BigEndian.AppendUint64(s.encoded[:0], uint64(timestamp)), value)
-	if err != nil {
-		return false, s.unencodable("a value", err)
-	}
-	s.encoded = v
-	s.table.Put(k, v)
-	return true, nil
+	err = s.put(value, timestamp)
+	return err == nil, err
 }
 
 func (s *sessionStore[K, V]) Remove(key K, start, end int64, timestamp int64) (stored bool, err error) {
-	k, stored, err := s.admit(key, start, end)
-	if err != nil || !stored {
+	if stored, err = s.admit(key, start, end); err != nil || !stored {
 		return false, err
 	}
-	s.delete(k, timestamp)
+	s.delete(s.key, timestamp)
 	return true, nil
 }
 
 // admit encodes the key of a session that is about to change and moves the store's time to it.
-func (s *sessionStore[K, V]) admit(key K, start, end int64) (k []byte, alive bool, err error) {
+func (s *sessionStore[K, V]) admit(key K, start, end int64) (alive bool, err error) {
 	if start < 0 || end < start {
-		return nil, false, fmt.Errorf("statestore: store %q: a session from %d to %d, want times since 1970, in order", s.name, start, end)
+		return false, fmt.Errorf("statestore: store %q: a session from %d to %d, want times since 1970, in order", s.name, start, end)
 	}
-	if k, err = s.sessionKey(key, start, end); err != nil {
-		return nil, false, err
+	if _, err := s.sessionKey(key, start, end); err != nil {
+		return false, err
 	}
-	return k, s.observe(end), nil
+	return s.observe(end), nil
 }
 
 func (s *sessionStore[K, V]) FindSessions(key K, earliestEnd, latestStart int64) iter.Seq2[SessionEntry[K, V], error] {
-	return s.find(key, earliestEnd, latestStart, false)
+	return s.fetchKey(key, earliestEnd, endOfTime, latestStart, false)
 }
 
 func (s *sessionStore[K, V]) FindSessionsBackwards(key K, earliestEnd, latestStart int64) iter.Seq2[SessionEntry[K, V], error] {
-	return s.find(key, earliestEnd, latestStart, true)
+	return s.fetchKey(key, earliestEnd, endOfTime, latestStart, true)
+}
+
+func (s *sessionStore[K, V]) FindSessionsOfKeys(keys Range[K], earliestEnd, latestStart int64) iter.Seq2[SessionEntry[K, V], error] {
+	return s.fetchKeys(keys, earliestEnd, endOfTime, latestStart)
 }
 
 func (s *sessionStore[K, V]) Fetch(key K) iter.Seq2[SessionEntry[K, V], error] {
-	return s.find(key, 0, endOfTime, false)
+	return s.FindSessions(key, 0, endOfTime)
 }
 
-func (s *sessionStore[K, V]) find(key K, earliestEnd, latestStart int64, reverse bool) iter.Seq2[SessionEntry[K, V], error] {
-	return func(yield func(SessionEntry[K, V], error) bool) {
-		k, err := s.keys.Append(s.key[:0], key)
-		if err != nil {
-			yield(SessionEntry[K, V]{}, s.unencodable("a key", err))
-			return
-		}
-		s.key = k
-		w := s.newWalk()
-		w.ofAll(s.segments, earliestEnd, endOfTime)
-		w.ofKey(k, latestStart)
-		s.walk(w, reverse, yield)
-	}
+func (s *sessionStore[K, V]) FetchBackwards(key K) iter.Seq2[SessionEntry[K, V], error] {
+	return s.FindSessionsBackwards(key, 0, endOfTime)
+}
+
+func (s *sessionStore[K, V]) FetchKeys(keys Range[K]) iter.Seq2[SessionEntry[K, V], error] {
+	return s.FindSessionsOfKeys(keys, 0, endOfTime)
 }
 
 func (s *sessionStore[K, V]) FetchAll(from, to int64) iter.Seq2[SessionEntry[K, V], error] {
-	return s.fetchAll(from, to, false)
+	return s.fetchKeys(Range[K]{}, from, to, endOfTime)
 }
 
 func (s *sessionStore[K, V]) FetchAllBackwards(from, to int64) iter.Seq2[SessionEntry[K, V], error] {
-	return s.fetchAll(from, to, true)
-}
-
-func (s *sessionStore[K, V]) fetchAll(from, to int64, reverse bool) iter.Seq2[SessionEntry[K, V], error] {
-	return func(yield func(SessionEntry[K, V], error) bool) {
-		w := s.newWalk()
-		w.ofAll(s.segments, from, to)
-		s.walk(w, reverse, yield)
-	}
+	return s.fetchKeys(Range[K]{}.Backwards(), from, to, endOfTime)
 }
 
 func (s *sessionStore[K, V]) All() iter.Seq2[SessionEntry[K, V], error] {
 	return s.FetchAll(0, endOfTime)
 }
-
-// sessionWalk is a walk over some sessions of a store, kept for reuse with its memory.
-type sessionWalk struct {
-	sessionFetch
-	merged merged
-}
-
-func (w *sessionWalk) next() bool                 { return w.sessionFetch.next(&w.merged) }
-func (w *sessionWalk) entry() (key, value []byte) { return w.merged.entry() }
-func (w *sessionWalk) close() error               { return w.merged.close() }
-
-func (s *sessionStore[K, V]) newWalk() *sessionWalk {
-	if n := len(s.walks); n > 0 {
-		w := s.walks[n-1]
-		s.walks = s.walks[:n-1]
-		return w
-	}
-	return new(sessionWalk)
-}
-
-// walk yields the sessions of a fetch.
-func (s *sessionStore[K, V]) walk(w *sessionWalk, reverse bool, yield func(SessionEntry[K, V], error) bool) {
-	if w.earliest <= w.latest {
-		if err := s.begin(&w.merged, w.lo, w.hi, w.earliest, saturate(w.latest), reverse); err != nil {
-			yield(SessionEntry[K, V]{}, err)
-			return
-		}
-		walkEntries(w, s.decode, yield)
-	}
-	s.walks = append(s.walks, w)
-}
-
-func (s *sessionStore[K, V]) NoteHeaders(headers []Header) { s.note(s.key, headers) }
 
 func (s *sessionStore[K, V]) OnFlush(withOld bool, forward func(*Update[SessionKey[K], V]) error) bool {
 	var u Update[SessionKey[K], V]

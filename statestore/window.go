@@ -77,22 +77,6 @@ func (s *WindowSpec[K, V]) Changelog() Changelog {
 	})
 }
 
-// Open returns the store over its part of an engine; it is a [WindowStore] of the spec's types.
-func (s *WindowSpec[K, V]) Open(b Backend) (Store, error) {
-	if err := s.check(); err != nil {
-		return nil, err
-	}
-	return openWindowStore(s, b)
-}
-
-// Restore begins to fill a partition from the changelog.
-func (s *WindowSpec[K, V]) Restore(p Partition) (Restorer, error) {
-	if err := s.check(); err != nil {
-		return nil, err
-	}
-	return newWindowRestorer(s.name, p, s.retention.Milliseconds())
-}
-
 func (s *WindowSpec[K, V]) check() error {
 	if err := check(&s.common, s.key, s.value); err != nil {
 		return err
@@ -130,6 +114,8 @@ type ReadOnlyWindow[K, V any] interface {
 	FetchRange(key K, from, to int64) iter.Seq2[WindowEntry[K, V], error]
 	// FetchRangeBackwards is FetchRange from the last start to the first.
 	FetchRangeBackwards(key K, from, to int64) iter.Seq2[WindowEntry[K, V], error]
+	// FetchKeys walks over the windows of a range of keys that start in [from, to), in the order of FetchAll or, as the range says, backwards.
+	FetchKeys(keys Range[K], from, to int64) iter.Seq2[WindowEntry[K, V], error]
 	// FetchAll walks over the windows of all keys that start in [from, to), in the order of the encoded keys, then of the starts.
 	FetchAll(from, to int64) iter.Seq2[WindowEntry[K, V], error]
 	// FetchAllBackwards is FetchAll from the last to the first.

@@ -19,6 +19,15 @@ const (
 	windowSuffixBytes = 8 + windowSeqBytes
 )
 
+// windows is the kind of window stores. It has no state to share.
+var windows = &timed{
+	what:     "a window",
+	suffix:   windowSuffixBytes,
+	numbered: true,
+	timeOf:   windowStart,
+	valid:    func(key []byte) bool { return windowStart(key) >= 0 },
+}
+
 // appendWindowKey appends the key of a window whose encoded key is in dst.
 func appendWindowKey(dst []byte, start int64, seq uint32) []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(dst, uint64(start)), seq)
@@ -32,27 +41,37 @@ func windowStart(key []byte) int64 {
 // windowSeq is the sequence number in the key of a window.
 func windowSeq(key []byte) uint32 { return binary.BigEndian.Uint32(key[len(key)-windowSeqBytes:]) }
 
-// windowStore is a WindowStore: types over a retained core.
-type windowStore[K, V any] struct {
-	retained
-	keys   serde.Serde[K]
-	values serde.Serde[V]
-	isNull func(*V) bool // nil when no V is null
-	key    []byte        // scratch: the encoded key of the current call
-	decode func(key, value []byte) (WindowEntry[K, V], error)
-	walks  []*windowWalk // for reuse
+// windowDecoder decodes the entries of a window store.
+func windowDecoder[K, V any](store string, keys serde.Serde[K], values serde.Serde[V]) func(key, value []byte) (WindowEntry[K, V], error) {
+	return func(key, value []byte) (w WindowEntry[K, V], err error) {
+		e, err := decodeTimed(windows, store, keys, values, key, value)
+		if err != nil {
+			return w, err
+		}
+		return WindowEntry[K, V]{Key: e.Key, Start: windowStart(key), Value: e.Value, Timestamp: e.Timestamp}, nil
+	}
 }
 
-func openWindowStore[K, V any](s *WindowSpec[K, V], b Backend) (*windowStore[K, V], error) {
-	w := &windowStore[K, V]{
-		keys:   s.key,
-		values: s.value,
-		isNull: serde.NullCheck[V](),
-		decode: func(key, value []byte) (WindowEntry[K, V], error) {
-			return decodeWindow(s.name, s.key, s.value, key, value)
-		},
+// Open returns the store over its part of an engine; it is a [WindowStore] of the spec's types.
+func (s *WindowSpec[K, V]) Open(b Backend) (Store, error) {
+	if err := s.check(); err != nil {
+		return nil, err
 	}
-	return w, w.open(s.name, b, !s.noCache, s.retention.Milliseconds(), windowStart)
+	w := &windowStore[K, V]{newTimedStore(windows, s.key, s.value, windowDecoder(s.name, s.key, s.value))}
+	return w, w.open(s.name, b, !s.noCache, s.retention.Milliseconds())
+}
+
+// Restore begins to fill a partition from the changelog.
+func (s *WindowSpec[K, V]) Restore(p Partition) (Restorer, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	return newTimedRestorer(windows, s.name, p, s.retention.Milliseconds())
+}
+
+// windowStore is a WindowStore.
+type windowStore[K, V any] struct {
+	timedStore[K, V, WindowEntry[K, V]]
 }
 
 func (s *windowStore[K, V]) Fetch(key K, start int64) (value V, found bool, err error) {
@@ -79,128 +98,67 @@ func (s *windowStore[K, V]) FetchWithTime(key K, start int64) (value V, timestam
 }
 
 func (s *windowStore[K, V]) windowKey(key K, start int64) ([]byte, error) {
-	k, err := s.keys.Append(s.key[:0], key)
+	k, err := s.encodeKey(key)
 	if err != nil {
-		return nil, s.unencodable("a key", err)
+		return nil, err
 	}
 	s.key = appendWindowKey(k, start, 0)
 	return s.key, nil
 }
 
 func (s *windowStore[K, V]) Put(key K, start int64, value V, timestamp int64) (stored bool, err error) {
-	if s.isNull != nil {
-		if v := value; s.isNull(&v) { // a copy, so that value does not escape when there is nothing to ask
-			return s.Delete(key, start, timestamp)
-		}
+	if s.null(value) {
+		return s.Delete(key, start, timestamp)
 	}
-	k, stored, err := s.admit(key, start)
-	if err != nil || !stored {
+	if stored, err = s.admit(key, start); err != nil || !stored {
 		return false, err
 	}
-	v, err := s.values.Append(binary.BigEndian.AppendUint64(s.encoded[:0], uint64(timestamp)), value)
-	if err != nil {
-		return false, s.unencodable("a value", err)
-	}
-	s.encoded = v
-	s.table.Put(k, v)
-	return true, nil
+	err = s.put(value, timestamp)
+	return err == nil, err
 }
 
 func (s *windowStore[K, V]) Delete(key K, start int64, timestamp int64) (stored bool, err error) {
-	k, stored, err := s.admit(key, start)
-	if err != nil || !stored {
+	if stored, err = s.admit(key, start); err != nil || !stored {
 		return false, err
 	}
-	s.delete(k, timestamp)
+	s.delete(s.key, timestamp)
 	return true, nil
 }
 
 // admit encodes the key of a window that is about to change and moves the store's time to it.
-func (s *windowStore[K, V]) admit(key K, start int64) (k []byte, alive bool, err error) {
+func (s *windowStore[K, V]) admit(key K, start int64) (alive bool, err error) {
 	if start < 0 {
-		return nil, false, fmt.Errorf("statestore: store %q: a window starts at %d, want a time since 1970", s.name, start)
+		return false, fmt.Errorf("statestore: store %q: a window starts at %d, want a time since 1970", s.name, start)
 	}
-	if k, err = s.windowKey(key, start); err != nil {
-		return nil, false, err
+	if _, err := s.windowKey(key, start); err != nil {
+		return false, err
 	}
-	return k, s.observe(start), nil
+	return s.observe(start), nil
 }
 
 func (s *windowStore[K, V]) FetchRange(key K, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
-	return s.fetchKey(key, from, to, false)
+	return s.fetchKey(key, from, before(to), endOfTime, false)
 }
 
 func (s *windowStore[K, V]) FetchRangeBackwards(key K, from, to int64) iter.Seq2[WindowEntry[K, V], error] {
-	return s.fetchKey(key, from, to, true)
+	return s.fetchKey(key, from, before(to), endOfTime, true)
 }
 
-func (s *windowStore[K, V]) fetchKey(key K, from, to int64, reverse bool) iter.Seq2[WindowEntry[K, V], error] {
-	return func(yield func(WindowEntry[K, V], error) bool) {
-		k, err := s.keys.Append(s.key[:0], key)
-		if err != nil {
-			yield(WindowEntry[K, V]{}, s.unencodable("a key", err))
-			return
-		}
-		s.key = k
-		w := s.newWalk()
-		w.ofAll(s.segments, from, to)
-		w.ofKey(k)
-		s.walk(w, reverse, yield)
-	}
+func (s *windowStore[K, V]) FetchKeys(keys Range[K], from, to int64) iter.Seq2[WindowEntry[K, V], error] {
+	return s.fetchKeys(keys, from, before(to), endOfTime)
 }
 
 func (s *windowStore[K, V]) FetchAll(from, to int64) iter.Seq2[WindowEntry[K, V], error] {
-	return s.fetchAll(from, to, false)
+	return s.FetchKeys(Range[K]{}, from, to)
 }
 
 func (s *windowStore[K, V]) FetchAllBackwards(from, to int64) iter.Seq2[WindowEntry[K, V], error] {
-	return s.fetchAll(from, to, true)
-}
-
-func (s *windowStore[K, V]) fetchAll(from, to int64, reverse bool) iter.Seq2[WindowEntry[K, V], error] {
-	return func(yield func(WindowEntry[K, V], error) bool) {
-		w := s.newWalk()
-		w.ofAll(s.segments, from, to)
-		s.walk(w, reverse, yield)
-	}
+	return s.FetchKeys(Range[K]{}.Backwards(), from, to)
 }
 
 func (s *windowStore[K, V]) All() iter.Seq2[WindowEntry[K, V], error] {
 	return s.FetchAll(0, endOfTime)
 }
-
-// windowWalk is a walk over some windows of a store, kept for reuse with its memory.
-type windowWalk struct {
-	fetch
-	merged merged
-}
-
-func (w *windowWalk) next() bool                 { return w.fetch.next(&w.merged) }
-func (w *windowWalk) entry() (key, value []byte) { return w.merged.entry() }
-func (w *windowWalk) close() error               { return w.merged.close() }
-
-func (s *windowStore[K, V]) newWalk() *windowWalk {
-	if n := len(s.walks); n > 0 {
-		w := s.walks[n-1]
-		s.walks = s.walks[:n-1]
-		return w
-	}
-	return new(windowWalk)
-}
-
-// walk yields the windows of a fetch.
-func (s *windowStore[K, V]) walk(w *windowWalk, reverse bool, yield func(WindowEntry[K, V], error) bool) {
-	if w.from < w.to {
-		if err := s.begin(&w.merged, w.lo, w.hi, w.from, w.to, reverse); err != nil {
-			yield(WindowEntry[K, V]{}, err)
-			return
-		}
-		walkEntries(w, s.decode, yield)
-	}
-	s.walks = append(s.walks, w)
-}
-
-func (s *windowStore[K, V]) NoteHeaders(headers []Header) { s.note(s.key, headers) }
 
 func (s *windowStore[K, V]) OnFlush(withOld bool, forward func(*Update[WindowKey[K], V]) error) bool {
 	var u Update[WindowKey[K], V]
