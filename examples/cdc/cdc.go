@@ -284,7 +284,7 @@ func (j *job) compare(ctx context.Context, stdout io.Writer) error {
 			rows map[DayKey]Revenue
 		}{"the store " + revenueRows.StoreName(), fromStore})
 	}
-	print(stdout, want)
+	printRows(stdout, want)
 	for _, a := range answers {
 		var total Revenue
 		for _, r := range a.rows {
@@ -316,7 +316,7 @@ func firstDifference(got, want map[DayKey]Revenue) string {
 	return ""
 }
 
-func print(w io.Writer, rows map[DayKey]Revenue) {
+func printRows(w io.Writer, rows map[DayKey]Revenue) {
 	days := slices.SortedFunc(maps.Keys(rows), func(a, b DayKey) int {
 		return cmp.Or(cmp.Compare(rows[b].Cents, rows[a].Cents), cmp.Compare(a.Customer, b.Customer), cmp.Compare(a.Day, b.Day))
 	})

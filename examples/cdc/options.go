@@ -1,13 +1,10 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"io"
-	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/millrace-io/millrace/examples/internal/command"
 )
 
 const usage = `Keeps an answer about a Postgres database up to date while the database changes, and compares it with SQL at the end.
@@ -40,22 +37,9 @@ const (
 	roleApp       = "app"
 )
 
-var (
-	errUsage = errors.New("usage")
-	errHelp  = errors.New("help")
-)
-
-// usageError is a fault in the command line.
-type usageError string
-
-func (e usageError) Error() string        { return string(e) }
-func (e usageError) Is(target error) bool { return target == errUsage }
-
 func parseOptions(args []string, out io.Writer) (options, error) {
 	o := options{}
-	f := pflag.NewFlagSet("cdc", pflag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	f.SortFlags = false
+	f := command.NewFlags("cdc")
 	f.StringVar(&o.postgres, "postgres", "", "use the database at this `URL` instead of a private one: wal_level=logical, and a user who may replicate and make a schema")
 	f.StringSliceVar(&o.brokers, "brokers", nil, "use the cluster at these `HOST:PORT,…` instead of a log inside this process")
 	f.StringVar(&o.data, "data", "", "keep everything in this `DIR` instead of a temporary one")
@@ -68,39 +52,33 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	for _, name := range []string{"role", "fresh"} {
 		_ = f.MarkHidden(name) // for children of this program; the flag exists
 	}
-	switch err := f.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprint(out, usage, f.FlagUsages())
-		return o, errHelp
-	case err != nil:
-		return o, usageError(err.Error())
+	if err := command.Parse(f, args, usage, out); err != nil {
+		return o, err
 	}
 	if f.NArg() > 0 {
-		return o, usageError(fmt.Sprintf("unexpected argument %q", f.Arg(0)))
+		return o, command.Usagef("unexpected argument %q", f.Arg(0))
 	}
-	for i, b := range o.brokers {
-		o.brokers[i] = strings.TrimSpace(b)
+	if err := command.CheckBrokers(f, o.brokers); err != nil {
+		return o, err
 	}
-	return o, o.validate(f)
+	return o, o.validate()
 }
 
 // maxKills bounds --kill: each costs a start of a process.
 const maxKills = 1000
 
-func (o *options) validate(f *pflag.FlagSet) error {
+func (o *options) validate() error {
 	switch {
 	case o.rate < 0:
-		return usageError(fmt.Sprintf("--rate %d: want 0 or more", o.rate))
+		return command.Usagef("--rate %d: want 0 or more", o.rate)
 	case o.duration <= 0:
-		return usageError(fmt.Sprintf("--duration %v: want more than 0", o.duration))
+		return command.Usagef("--duration %v: want more than 0", o.duration)
 	case o.changes < 0:
-		return usageError(fmt.Sprintf("--changes %d: want more than 0", o.changes))
+		return command.Usagef("--changes %d: want more than 0", o.changes)
 	case o.kill < 0 || o.kill > maxKills:
-		return usageError(fmt.Sprintf("--kill %d: want 0 to %d", o.kill, maxKills))
-	case f.Changed("brokers") && (len(o.brokers) == 0 || strings.Join(o.brokers, "") == ""):
-		return usageError("--brokers: want HOST:PORT, more after commas")
+		return command.Usagef("--kill %d: want 0 to %d", o.kill, maxKills)
 	case o.role != "" && o.role != roleConnector && o.role != roleApp:
-		return usageError("--role " + o.role + ": is for children of this program")
+		return command.Usagef("--role %s: is for children of this program", o.role)
 	}
 	return nil
 }

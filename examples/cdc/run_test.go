@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-io/millrace/examples/internal/command"
 	"github.com/millrace-io/millrace/internal/pgserver"
 )
 
@@ -50,7 +51,7 @@ func TestAnswersAreEqual(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := runProgram(t, t.Context(), args...)
-			if code != exitDone || !strings.HasSuffix(stdout, "All answers are equal.\n") {
+			if code != command.Done || !strings.HasSuffix(stdout, "All answers are equal.\n") {
 				t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 			}
 			if name == "killed" && !strings.Contains(stdout, "were killed "+kills+" and "+kills+" times") {
@@ -70,7 +71,7 @@ func TestDatabaseOfTheUsersIsLeftClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Stop()
-	if code, stdout, stderr := runProgram(t, t.Context(), "--postgres", server.URL("postgres"), "--duration", "1s", "--rate", "500"); code != exitDone {
+	if code, stdout, stderr := runProgram(t, t.Context(), "--postgres", server.URL("postgres"), "--duration", "1s", "--rate", "500"); code != command.Done {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 	conn, err := pgx.Connect(t.Context(), server.URL("postgres"))
@@ -87,18 +88,18 @@ func TestDatabaseOfTheUsersIsLeftClean(t *testing.T) {
 
 func TestWrongCommandLinesAreUsageErrors(t *testing.T) {
 	for _, args := range [][]string{{"--rate", "-1"}, {"--duration", "0s"}, {"--changes", "-1"}, {"--kill", "-1"}, {"--brokers", ""}, {"--role", "x"}, {"more"}, {"--nothing"}} {
-		if code, stdout, stderr := runProgram(t, t.Context(), args...); code != exitUsage || stdout != "" || !strings.Contains(stderr, "--help") {
+		if code, stdout, stderr := runProgram(t, t.Context(), args...); code != command.Misused || stdout != "" || !strings.Contains(stderr, "--help") {
 			t.Errorf("%q: exit code %d\n%s%s", args, code, stdout, stderr)
 		}
 	}
-	if code, stdout, _ := runProgram(t, t.Context(), "--help"); code != exitDone || !strings.Contains(stdout, "--postgres URL") || strings.Contains(stdout, "--role") {
+	if code, stdout, _ := runProgram(t, t.Context(), "--help"); code != command.Done || !strings.Contains(stdout, "--postgres URL") || strings.Contains(stdout, "--role") {
 		t.Errorf("help, exit code %d:\n%s", code, stdout)
 	}
 }
 
 func TestDatabaseThatIsNotThereIsNamed(t *testing.T) {
 	code, _, stderr := runProgram(t, t.Context(), "--postgres", "postgres://nobody@127.0.0.1:1/none")
-	if code != exitFailed || !strings.Contains(stderr, "check --postgres") {
+	if code != command.Failed || !strings.Contains(stderr, "check --postgres") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }

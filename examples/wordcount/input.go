@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/millrace-io/millrace/examples/internal/command"
 )
 
 // input is the text to count: files in a fixed order, or standard input.
@@ -43,7 +45,7 @@ func openInput(args []string) (*input, error) {
 	for _, arg := range args {
 		if arg == "-" {
 			if stdin {
-				return nil, usageError("- is there twice, but standard input can be read only once")
+				return nil, command.UsageError("- is there twice, but standard input can be read only once")
 			}
 			stdin = true
 			in.files = append(in.files, inputFile{path: arg})

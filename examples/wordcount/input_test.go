@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/millrace-io/millrace/examples/internal/command"
 )
 
 // textFiles writes files by their path below a new directory.
@@ -105,7 +107,7 @@ func TestInputIsKnownByPathsAndSizes(t *testing.T) {
 }
 
 func TestStandardInputCannotBeReadTwice(t *testing.T) {
-	if _, err := openInput([]string{"-", "-"}); !errors.Is(err, errUsage) {
+	if _, err := openInput([]string{"-", "-"}); !errors.Is(err, command.ErrUsage) {
 		t.Errorf("error %v, want a usage error", err)
 	}
 }

@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
+	"github.com/millrace-io/millrace/examples/internal/command"
 	"github.com/millrace-io/millrace/examples/internal/place"
 	"github.com/millrace-io/millrace/ktable"
 	"github.com/millrace-io/millrace/statestore"
@@ -35,40 +33,14 @@ func topology() (*stream.Topology, error) {
 	return b.Build()
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
-
-// Exit codes.
-const (
-	exitDone        = 0
-	exitFailed      = 1
-	exitUsage       = 2
-	exitInterrupted = 130
-)
+func main() { command.Main(run) }
 
 func run(ctx context.Context, args []string, stdout io.Writer, stderr *os.File) int {
 	o, err := parseOptions(args, stdout)
 	if err == nil {
 		err = wordcount(ctx, o, stdout, stderr)
 	}
-	switch {
-	case err == nil, errors.Is(err, errHelp):
-		return exitDone
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		fmt.Fprintln(stderr, "wordcount: stopped before the end"+o.goOn())
-		return exitInterrupted
-	case errors.Is(err, errUsage):
-		fmt.Fprintf(stderr, "wordcount: %v\nTry: go run ./examples/wordcount --help\n", err)
-		return exitUsage
-	default:
-		fmt.Fprintf(stderr, "wordcount: %v\n", err)
-		return exitFailed
-	}
+	return command.Code(ctx, "wordcount", err, o.goOn(), stderr)
 }
 
 // wordcount does what the command line asks for.

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/millrace-io/millrace/examples/internal/command"
 )
 
 const usage = `Counts the words of real text with exactly-once processing, on a log inside this process or on a cluster.
@@ -42,24 +42,10 @@ type options struct {
 // defaultPartitions gives two cores something to share, and batches that are still large.
 const defaultPartitions = 4
 
-// errUsage is what every usageError is; errHelp says that help was asked for and given.
-var (
-	errUsage = errors.New("usage")
-	errHelp  = errors.New("help")
-)
-
-// usageError is a fault in the command line.
-type usageError string
-
-func (e usageError) Error() string        { return string(e) }
-func (e usageError) Is(target error) bool { return target == errUsage }
-
 func parseOptions(args []string, out io.Writer) (options, error) {
 	o := options{}
 	var guarantee string
-	f := pflag.NewFlagSet("wordcount", pflag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	f.SortFlags = false
+	f := command.NewFlags("wordcount")
 	f.StringSliceVar(&o.brokers, "brokers", nil, "use the cluster at these `HOST:PORT,…` instead of a log inside this process")
 	f.StringVar(&o.data, "data", "", "keep log and state in this `DIR`; run again after any kill, the count goes on where it was")
 	f.StringVar(&o.listen, "listen", "", "also serve the log inside this process at `HOST:PORT`, for other clients")
@@ -68,17 +54,13 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	f.Int32Var(&o.partitions, "partitions", 0, fmt.Sprintf("partitions of the topics when they are made (default %d)", defaultPartitions))
 	f.StringVar(&guarantee, "guarantee", exactlyOnce, exactlyOnce+" or "+atLeastOnce)
 	f.IntVar(&o.instances, "instances", 1, "app instances in this process, sharing the work")
-	switch err := f.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprint(out, usage, f.FlagUsages())
-		return o, errHelp
-	case err != nil:
-		return o, usageError(err.Error())
+	if err := command.Parse(f, args, usage, out); err != nil {
+		return o, err
 	}
 	o.inputs = f.Args()
 	o.exactly = guarantee == exactlyOnce
-	for i, b := range o.brokers {
-		o.brokers[i] = strings.TrimSpace(b)
+	if err := command.CheckBrokers(f, o.brokers); err != nil {
+		return o, err
 	}
 	return o, o.validate(f, guarantee)
 }
@@ -97,8 +79,6 @@ func (o *options) validate(f *pflag.FlagSet, guarantee string) error {
 		fault = fmt.Sprintf("--instances %d: want 1 to %d", o.instances, maxInstances)
 	case o.app == "":
 		fault = "--app: want an id"
-	case f.Changed("brokers") && (len(o.brokers) == 0 || strings.Join(o.brokers, "") == ""):
-		fault = "--brokers: want HOST:PORT, more after commas"
 	case o.listen != "" && len(o.brokers) > 0:
 		fault = "--listen is for the log inside this process; the cluster of --brokers has its own addresses"
 	case o.follow && len(o.inputs) > 0:
@@ -108,5 +88,5 @@ func (o *options) validate(f *pflag.FlagSet, guarantee string) error {
 	default:
 		return nil
 	}
-	return usageError(fault)
+	return command.UsageError(fault)
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/millrace-io/millrace/examples/internal/command"
 )
 
 func TestOptionsDefaults(t *testing.T) {
@@ -27,7 +29,7 @@ func TestWrongOptionsAreUsageErrors(t *testing.T) {
 		"--nosuch", "--guarantee twice", "--partitions 0", "--partitions x", "--instances 0", "--instances 65", "--app=", "--brokers=",
 		"--follow", "--follow --brokers a:1 file", "--listen :0 --brokers a:1",
 	} {
-		if _, err := parseOptions(strings.Fields(args), io.Discard); !errors.Is(err, errUsage) {
+		if _, err := parseOptions(strings.Fields(args), io.Discard); !errors.Is(err, command.ErrUsage) {
 			t.Errorf("%s: error %v, want a usage error", args, err)
 		}
 	}
@@ -35,7 +37,7 @@ func TestWrongOptionsAreUsageErrors(t *testing.T) {
 
 func TestHelpNamesEveryFlag(t *testing.T) {
 	var out strings.Builder
-	if _, err := parseOptions([]string{"--help"}, &out); !errors.Is(err, errHelp) {
+	if _, err := parseOptions([]string{"--help"}, &out); !errors.Is(err, command.ErrHelp) {
 		t.Fatalf("error %v", err)
 	}
 	for _, flag := range []string{"--brokers", "--data", "--listen", "--follow", "--app", "--partitions", "--guarantee", "--instances"} {

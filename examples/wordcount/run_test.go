@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/broker"
+	"github.com/millrace-io/millrace/examples/internal/command"
 	"github.com/millrace-io/millrace/examples/internal/place"
 )
 
@@ -42,7 +43,7 @@ const equals = "The result equals a direct count of the same text.\n"
 
 func (o outcome) counted(t *testing.T) {
 	t.Helper()
-	if o.code != exitDone || !strings.HasSuffix(o.stdout, equals) {
+	if o.code != command.Done || !strings.HasSuffix(o.stdout, equals) {
 		t.Errorf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
 	}
 }
@@ -110,7 +111,7 @@ func TestAnotherInputOnTheSameDataIsRefused(t *testing.T) {
 	data := t.TempDir()
 	runProgram(t, t.Context(), "--data", data, someText(t)).counted(t)
 	o := runProgram(t, t.Context(), "--data", data, textFiles(t, map[string]string{"other": "text"}))
-	o.failed(t, exitFailed, "was loaded with another input", "--data")
+	o.failed(t, command.Failed, "was loaded with another input", "--data")
 }
 
 func TestDataInUseIsRefused(t *testing.T) {
@@ -120,7 +121,7 @@ func TestDataInUseIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := runProgram(t, t.Context(), "--data", data, someText(t))
-	o.failed(t, exitFailed, "in use by another process", data)
+	o.failed(t, command.Failed, "in use by another process", data)
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
@@ -135,12 +136,12 @@ func TestNewerFormatIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := runProgram(t, t.Context(), "--data", data, text)
-	o.failed(t, exitFailed, "newer format", data)
+	o.failed(t, command.Failed, "newer format", data)
 }
 
 func TestMissingFileFails(t *testing.T) {
 	o := runProgram(t, t.Context(), filepath.Join(t.TempDir(), "nosuch"))
-	o.failed(t, exitFailed, "nosuch", "no such file", "name files")
+	o.failed(t, command.Failed, "nosuch", "no such file", "name files")
 }
 
 func TestTakenPortFails(t *testing.T) {
@@ -150,19 +151,19 @@ func TestTakenPortFails(t *testing.T) {
 	}
 	defer ln.Close()
 	o := runProgram(t, t.Context(), "--listen", ln.Addr().String(), someText(t))
-	o.failed(t, exitFailed, "address already in use", "--listen")
+	o.failed(t, command.Failed, "address already in use", "--listen")
 }
 
 func TestWrongFlagIsAUsageError(t *testing.T) {
 	o := runProgram(t, t.Context(), "--partitions", "none")
-	o.failed(t, exitUsage, "--partitions", "Try:")
+	o.failed(t, command.Misused, "--partitions", "Try:")
 }
 
 func TestLineLargerThanARecordFailsAndLosesNothing(t *testing.T) {
 	data := t.TempDir()
 	text := textFiles(t, map[string]string{"a": "before\n", "b": "short\n" + strings.Repeat("x", 9<<20) + "\n"})
 	o := runProgram(t, t.Context(), "--data", data, text)
-	o.failed(t, exitFailed, string(filepath.Separator)+"b:2:", "max.message.bytes")
+	o.failed(t, command.Failed, string(filepath.Separator)+"b:2:", "max.message.bytes")
 	p, err := place.Open(place.Options{Name: "wordcount", Data: data})
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +190,7 @@ func TestBrokerThatDoesNotAnswerFails(t *testing.T) {
 	address := ln.Addr().String()
 	ln.Close() // nobody listens there now
 	o := runProgram(t, t.Context(), "--brokers", address, someText(t))
-	o.failed(t, exitFailed, "try 1 of", "no broker answers at "+address, "--brokers")
+	o.failed(t, command.Failed, "try 1 of", "no broker answers at "+address, "--brokers")
 }
 
 func TestStopEndsWithinASecondAndTheNextRunGoesOn(t *testing.T) {
@@ -214,7 +215,7 @@ func TestStopEndsWithinASecondAndTheNextRunGoesOn(t *testing.T) {
 	}()
 	o := runProgram(t, ctx, "--data", data, text)
 	took := time.Since(asked)
-	o.failed(t, exitInterrupted, "stopped", "goes on where it was")
+	o.failed(t, command.Interrupted, "stopped", "goes on where it was")
 	if limit := time.Second * slowness; took > limit {
 		t.Errorf("stopping took %v, want at most %v", took, limit)
 	}
@@ -281,7 +282,7 @@ func TestFollowCountsWhatArrivesUntilStopped(t *testing.T) {
 		}
 	}
 	cancel()
-	if o := <-done; o.code != exitDone || o.stdout != "" {
+	if o := <-done; o.code != command.Done || o.stdout != "" {
 		t.Errorf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
 	}
 }
