@@ -215,22 +215,9 @@ func count(n *int, yes bool) {
 	}
 }
 
-// coordinators counts groups and transactions by state. Shards that do not answer in time leave their kind out.
+// coordinators tells of groups and transactions. Shards that do not answer in time leave their kind out.
 func (g *gathering) coordinators(ctx context.Context) {
-	if groups, err := g.s.parts.groups.List(ctx); err == nil {
-		byProtocol, byState := map[string]int{}, map[[2]string]int{}
-		for _, l := range groups {
-			byProtocol[l.Kind.String()]++
-			byState[[2]string{l.Kind.String(), l.State.String()}]++
-		}
-		for kind, n := range byProtocol {
-			g.gauge("kafka_server_group_coordinator_metrics_group_count", "Groups by protocol.", float64(n), "protocol", kind)
-		}
-		for k, n := range byState {
-			g.gauge("kafka_server_group_coordinator_metrics_"+k[0]+"_group_count", "Groups of a protocol by state.", float64(n), "state", k[1])
-		}
-		g.gauge("kafka_coordinator_group_groupmetadatamanager_numgroups", "Groups.", float64(len(groups)))
-	}
+	g.groups(ctx)
 	if list, err := g.s.parts.transactions.List(ctx, txn.Filter{Longer: txn.NoDuration}); err == nil {
 		states := map[string]int{}
 		var oldest time.Duration

@@ -98,6 +98,9 @@ func busy(t *testing.T, b *brokertest.Broker) {
 		}
 		got += fetches.NumRecords()
 	}
+	if err := member.CommitUncommittedOffsets(ctx); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestMetricsTellWhatHappened(t *testing.T) {
@@ -105,20 +108,24 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 	busy(t, b)
 	samples, _ := scrape(t, b)
 	for name, want := range map[string]float64{
-		`kafka_server_brokertopicmetrics_messagesin_total{topic="t"}`:                10,
-		`kafka_log_log_logendoffset{partition="0",topic="t"}`:                        11,
-		`kafka_log_log_logendoffset{partition="1",topic="t"}`:                        0,
-		`kafka_log_log_logstartoffset{partition="0",topic="t"}`:                      0,
-		`kafka_controller_kafkacontroller_globaltopiccount`:                          3,   // t and the two of the coordinators
-		`kafka_controller_kafkacontroller_globalpartitioncount`:                      102, // 2 and twice 50
-		`kafka_server_replicamanager_leadercount`:                                    102,
-		`kafka_server_replicamanager_partitioncount`:                                 102,
-		`kafka_server_replicamanager_underreplicatedpartitions`:                      0,
-		`kafka_server_replicamanager_offlinereplicacount`:                            0,
-		`kafka_controller_kafkacontroller_activecontrollercount`:                     1,
-		`kafka_server_group_coordinator_metrics_group_count{protocol="classic"}`:     1,
-		`kafka_server_group_coordinator_metrics_classic_group_count{state="Stable"}`: 1,
-		`millrace_request_panics_total`:                                              0,
+		`kafka_server_brokertopicmetrics_messagesin_total{topic="t"}`:                       10,
+		`kafka_log_log_logendoffset{partition="0",topic="t"}`:                               11,
+		`kafka_log_log_logendoffset{partition="1",topic="t"}`:                               0,
+		`kafka_log_log_logstartoffset{partition="0",topic="t"}`:                             0,
+		`kafka_controller_kafkacontroller_globaltopiccount`:                                 3,   // t and the two of the coordinators
+		`kafka_controller_kafkacontroller_globalpartitioncount`:                             102, // 2 and twice 50
+		`kafka_server_replicamanager_leadercount`:                                           102,
+		`kafka_server_replicamanager_partitioncount`:                                        102,
+		`kafka_server_replicamanager_underreplicatedpartitions`:                             0,
+		`kafka_server_replicamanager_offlinereplicacount`:                                   0,
+		`kafka_controller_kafkacontroller_activecontrollercount`:                            1,
+		`kafka_server_group_coordinator_metrics_group_count{protocol="classic"}`:            1,
+		`kafka_server_group_coordinator_metrics_classic_group_count{state="Stable"}`:        1,
+		`kafka_server_group_coordinator_metrics_group_completed_rebalance_count`:            1,
+		`kafka_consumergroup_members{consumergroup="g"}`:                                    1,
+		`millrace_consumergroup_state{consumergroup="g",protocol="classic",state="Stable"}`: 1,
+		`millrace_consumergroup_offsets_left_out`:                                           0,
+		`millrace_request_panics_total`:                                                     0,
 	} {
 		if have, ok := samples[name]; !ok || have != want {
 			t.Errorf("%s is %v (there: %t), want %v", name, have, ok, want)
@@ -263,5 +270,66 @@ func TestWaitingFetchesAreCounted(t *testing.T) {
 		if ctx.Err() != nil {
 			t.Fatal("a consumer waits for records and is not counted")
 		}
+	}
+}
+
+// Lags are told by partition and by topic, of a group without members too; a group may be called anything.
+func TestTheLagsOfGroupsAreTold(t *testing.T) {
+	ctx := testContext(t)
+	b := brokertest.Start(t, broker.Config{})
+	createTopic(t, b, "t", 2, nil)
+	createTopic(t, b, "gone", 1, nil)
+	cl := b.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	produceAll(ctx, t, cl, "t", numerals(0, 10)...)
+	produceAll(ctx, t, cl, "gone", "x")
+	adm := kadm.NewClient(cl)
+	for _, name := range []string{"g", "caf\xe9"} {
+		offsets := kadm.Offsets{}
+		offsets.AddOffset("t", 0, 3, -1)
+		offsets.AddOffset("t", 1, 4, -1) // nothing is there yet: a lag is never negative
+		offsets.AddOffset("gone", 0, 1, -1)
+		if err := adm.CommitAllOffsets(ctx, name, offsets); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(want map[string]float64) {
+		t.Helper()
+		samples, _ := scrape(t, b)
+		for name, value := range want {
+			if have, ok := samples[name]; !ok || have != value {
+				t.Errorf("%s is %v (there: %t), want %v", name, have, ok, value)
+			}
+		}
+	}
+	check(map[string]float64{
+		`kafka_consumergroup_current_offset{consumergroup="g",partition="0",topic="t"}`:    3,
+		`kafka_consumergroup_lag{consumergroup="g",partition="0",topic="t"}`:               7,
+		`kafka_consumergroup_lag{consumergroup="g",partition="1",topic="t"}`:               0,
+		`kafka_consumergroup_lag{consumergroup="g",partition="0",topic="gone"}`:            0,
+		`kafka_consumergroup_lag_sum{consumergroup="g",topic="t"}`:                         7,
+		`kafka_consumergroup_current_offset_sum{consumergroup="g",topic="t"}`:              7,
+		`kafka_consumergroup_lag_sum{consumergroup="\"caf\\xe9\"",topic="t"}`:              7,
+		`kafka_consumergroup_members{consumergroup="g"}`:                                   0,
+		`millrace_consumergroup_state{consumergroup="g",protocol="classic",state="Empty"}`: 1,
+		`kafka_server_group_coordinator_metrics_offset_commit_count`:                       6,
+		`kafka_server_group_coordinator_metrics_offset_deletion_count`:                     0,
+		`kafka_server_group_coordinator_metrics_classic_group_count{state="Empty"}`:        2,
+	})
+	if resp, err := adm.DeleteTopics(ctx, "gone"); err != nil || resp.Error() != nil {
+		t.Fatal(err, resp.Error())
+	}
+	samples, _ := scrape(t, b)
+	if lag, ok := samples[`kafka_consumergroup_lag{consumergroup="g",partition="0",topic="gone"}`]; ok {
+		t.Errorf("in a topic that is gone there is a lag of %v", lag)
+	}
+	if resp, err := adm.DeleteGroups(ctx, "g"); err != nil || resp.Error() != nil {
+		t.Fatal(err, resp.Error())
+	}
+	samples, _ = scrape(t, b)
+	if _, ok := samples[`kafka_consumergroup_members{consumergroup="g"}`]; ok {
+		t.Error("a group that is gone is told of")
+	}
+	if n := samples[`kafka_server_group_coordinator_metrics_offset_deletion_count`]; n < 2 {
+		t.Errorf("%v offsets were deleted, 2 were the group's", n)
 	}
 }

@@ -60,6 +60,7 @@ func (m *Machine) Delete(now time.Time, groupID string) (Result, error) {
 	}
 	for _, p := range g.partitions() {
 		m.forgetOffset(g, p)
+		m.tally.Deleted++
 	}
 	m.deleteGroup(g)
 	return m.end(g), nil
@@ -86,6 +87,7 @@ func (m *Machine) DeleteOffsets(now time.Time, groupID string, partitions []Part
 		}
 		if _, ok := g.offsets[p.Topic][p.Partition]; ok {
 			m.forgetOffset(g, p)
+			m.tally.Deleted++
 		}
 	}
 	return m.end(g), errs, nil
@@ -115,6 +117,7 @@ func (m *Machine) DropOffsets(now time.Time, gone func(of Topic) bool) Result {
 			for _, partition := range slices.Sorted(maps.Keys(g.offsets[topic])) {
 				if gone(Topic{Name: topic, ID: g.offsets[topic][partition].topicID}) {
 					m.forgetOffset(g, Partition{topic, partition})
+					m.tally.Deleted++
 				}
 			}
 		}

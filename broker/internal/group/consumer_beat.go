@@ -94,6 +94,7 @@ func (m *Machine) refreshEpoch(g *group, changed bool) {
 	hash := c.hashOf(md)
 	if changed || hash != c.hash {
 		m.putDown(m.enc.consumerGroup(g.id, c.epoch+1, hash))
+		m.tally.ConsumerRebalances++
 	}
 	if c.oldMetadata {
 		m.putDown(entry.Record{Key: m.enc.consumerKey(keyConsumerTopics, g.id)})

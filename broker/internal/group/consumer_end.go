@@ -71,6 +71,7 @@ func (m *Machine) fence(g *group, gone ...*consumerMember) {
 	md := m.cfg.Topics()
 	c.checked = md.Version()
 	m.putDown(m.enc.consumerGroup(g.id, c.epoch+1, c.hashOf(md)))
+	m.tally.ConsumerRebalances++
 }
 
 // writeMemberEnd writes that a member is gone.

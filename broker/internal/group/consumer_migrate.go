@@ -99,6 +99,7 @@ func (m *Machine) upgrade(g *group, members []migrant, generation, epoch int32) 
 	c, md := g.consumer, m.cfg.Topics()
 	c.checked = md.Version()
 	m.putDown(m.enc.consumerGroup(g.id, epoch, c.hashOf(md)))
+	m.tally.ConsumerRebalances++
 	for _, mb := range members {
 		m.putDown(m.enc.target(g.id, mb.id, mb.held.target()))
 	}

@@ -14,6 +14,7 @@ func (m *Machine) expire() {
 		for _, p := range g.partitions() {
 			if m.offsetExpired(g, p) {
 				m.forgetOffset(g, p)
+				m.tally.Expired++
 			}
 		}
 		if m.groups[id] == g && g.removable() {

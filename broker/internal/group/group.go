@@ -241,8 +241,15 @@ func (g *group) stands() State {
 }
 
 // hasMembers says whether anybody is in the group.
-func (g *group) hasMembers() bool {
-	return len(g.members) > 0 || g.consumer != nil && len(g.consumer.members) > 0
+func (g *group) hasMembers() bool { return g.size() > 0 }
+
+// size is how many members the group has.
+func (g *group) size() int {
+	n := len(g.members)
+	if g.consumer != nil {
+		n += len(g.consumer.members)
+	}
+	return n
 }
 
 // subscribedTo says whether the group's members read topic, or might: unreadable metadata could name any.

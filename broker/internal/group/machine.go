@@ -22,6 +22,7 @@ type Machine struct {
 	now     time.Time
 	records []entry.Record
 	answers []Answer
+	tally   Tally
 	enc     encoder
 }
 
@@ -32,7 +33,7 @@ func New(cfg Config) *Machine {
 
 // begin starts a step.
 func (m *Machine) begin(now time.Time) {
-	m.now = now
+	m.now, m.tally = now, Tally{}
 	clear(m.records)
 	clear(m.answers)
 	m.records, m.answers = m.records[:0], m.answers[:0]
@@ -44,7 +45,7 @@ func (m *Machine) end(g *group) Result {
 	if g != nil {
 		m.settle(g)
 	}
-	return Result{Records: m.records, Answers: m.answers}
+	return Result{Records: m.records, Answers: m.answers, Tally: m.tally}
 }
 
 // settle drops a group that came to nothing, and sees to it that the others are looked at in time.

@@ -60,6 +60,7 @@ func (m *Machine) Commit(now time.Time, r *CommitRequest) (Result, error) {
 			o.expires = now.Add(r.Retention)
 		}
 		m.write(m.enc.offset(r.Group, Partition{c.Topic, c.Partition}, &o), r.Producer)
+		m.tally.Commits++
 	}
 	if g == nil {
 		g = m.groups[r.Group] // the commit made it

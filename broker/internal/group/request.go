@@ -24,6 +24,7 @@ type Answer struct {
 type Result struct {
 	Records []entry.Record
 	Answers []Answer
+	Tally   Tally
 }
 
 // Protocol is one way of assigning that a member offers, with what it wants the leader to know.

@@ -94,6 +94,7 @@ func (m *Machine) assign(g *group, assignments []Assignment) {
 	}
 	g.since = m.now
 	m.writeGroup(g)
+	m.tally.ClassicRebalances++
 	for _, mb := range g.order {
 		if mb.sync != 0 {
 			m.answerSync(mb.sync, g.synced(mb))

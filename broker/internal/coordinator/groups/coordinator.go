@@ -40,6 +40,7 @@ type Coordinator struct {
 		last    group.Token
 		waiting map[group.Token]waiter
 		guards  map[*guard]struct{}
+		tally   group.Tally
 	}
 }
 
@@ -99,6 +100,19 @@ func (c *Coordinator) take(res group.Result, w *coordinator.Writer) {
 		answers := slices.Clone(res.Answers)
 		w.After(func() { c.deliver(answers) })
 	}
+	c.count(res.Tally, w)
+}
+
+// count adds what a step does to the sum when it is written.
+func (c *Coordinator) count(t group.Tally, w *coordinator.Writer) {
+	if t == (group.Tally{}) {
+		return
+	}
+	w.After(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.mu.tally.Add(t)
+	})
 }
 
 func (c *Coordinator) deliver(answers []group.Answer) {

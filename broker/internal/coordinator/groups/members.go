@@ -96,6 +96,32 @@ func (c *Coordinator) List(ctx context.Context) ([]group.Listing, error) {
 	return all, nil
 }
 
+// Survey shows how the groups of all partitions that this broker leads stand, with room for that many offsets in all. A partition that still loads is an
+// error.
+func (c *Coordinator) Survey(ctx context.Context, room int) ([]group.Standing, error) {
+	var all []group.Standing
+	for _, s := range c.set.All() {
+		err := s.Peek(ctx, func(m *group.Machine, _ time.Time) {
+			some := m.Survey(room)
+			for i := range some {
+				room -= len(some[i].Offsets)
+			}
+			all = append(all, some...)
+		})
+		if err != nil && !errors.Is(err, kerr.NotCoordinator) {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Tally sums up what was done since the start.
+func (c *Coordinator) Tally() group.Tally {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.tally
+}
+
 // Delete removes a group without members, and its offsets.
 func (c *Coordinator) Delete(ctx context.Context, groupID string) error {
 	if groupID == "" {

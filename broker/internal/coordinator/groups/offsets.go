@@ -36,6 +36,7 @@ func (c *Coordinator) commit(ctx context.Context, r *group.CommitRequest, allowe
 		var res group.Result
 		res, answer = m.Commit(now, r)
 		w.AppendTxn(r.Producer, res.Records...)
+		c.count(res.Tally, w)
 	}
 	if r.Producer.None() {
 		err = s.Do(ctx, step)
