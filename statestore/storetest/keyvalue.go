@@ -179,23 +179,7 @@ func stepKeyValue(t testing.TB, r *rand.Rand, e statestore.Engine, s kvStore, m 
 
 func scanKeyValue(t testing.TB, r *rand.Rand, s kvStore, m *kvModel) {
 	t.Helper()
-	lo, hi, reverse := randomBound(r), randomBound(r), r.IntN(2) == 0
-	var rng statestore.Range[string]
-	switch {
-	case lo != nil && hi != nil:
-		rng = statestore.Between(*lo, *hi)
-	case lo != nil:
-		rng = statestore.AtLeast(*lo)
-	case hi != nil:
-		rng = statestore.Below(*hi)
-	}
-	if hi != nil && r.IntN(3) == 0 {
-		rng = rng.Inclusive()
-		hi = at(*hi + "\x00")
-	}
-	if reverse {
-		rng = rng.Backwards()
-	}
+	rng, lo, hi, reverse := randomRange(r)
 	if got, want := entries(t, s.Range(rng)), m.scan(lo, hi, reverse); !reflect.DeepEqual(got, want) {
 		t.Fatalf("range [%q, %q) reverse=%v: %.200v, want %.200v", bound(lo), bound(hi), reverse, got, want)
 	}

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"github.com/millrace-io/millrace/statestore"
 )
 
 // model is what a partition should hold.
@@ -63,6 +65,27 @@ func randomBound(r *rand.Rand) *string {
 		return nil
 	}
 	return at(randomKey(r))
+}
+
+// randomRange returns a range of keys and what it should be: the keys in [lo, hi), nil being open.
+func randomRange(r *rand.Rand) (rng statestore.Range[string], lo, hi *string, reverse bool) {
+	lo, hi, reverse = randomBound(r), randomBound(r), r.IntN(2) == 0
+	switch {
+	case lo != nil && hi != nil:
+		rng = statestore.Between(*lo, *hi)
+	case lo != nil:
+		rng = statestore.AtLeast(*lo)
+	case hi != nil:
+		rng = statestore.Below(*hi)
+	}
+	if hi != nil && r.IntN(3) == 0 {
+		rng = rng.Inclusive()
+		hi = at(*hi + "\x00")
+	}
+	if reverse {
+		rng = rng.Backwards()
+	}
+	return rng, lo, hi, reverse
 }
 
 func randomValue(r *rand.Rand) string {

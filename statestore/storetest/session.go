@@ -122,23 +122,48 @@ func stepSession(t testing.TB, r *rand.Rand, s sesStore, m *sesModel) {
 		if have := entries(t, s.FindSessionsBackwards(key, earliest, latest)); !reflect.DeepEqual(have, want) {
 			t.Fatalf("sessions backwards of %q from %d to %d: %.200v, want %.200v", key, earliest, latest, have, want)
 		}
-	case x < 98:
+	case x < 97:
 		want := m.find(func(e sesEntry) bool { return e.Key == key })
 		if have := entries(t, s.Fetch(key)); !reflect.DeepEqual(have, want) {
 			t.Fatalf("sessions of %q: %.200v, want %.200v", key, have, want)
 		}
-	default:
-		want := m.find(func(e sesEntry) bool { return e.End >= start && e.End <= end })
-		if have := entries(t, s.FetchAll(start, end)); !reflect.DeepEqual(have, want) {
-			t.Fatalf("sessions that end in [%d, %d]: %.200v, want %.200v", start, end, have, want)
-		}
 		slices.Reverse(want)
-		if have := entries(t, s.FetchAllBackwards(start, end)); !reflect.DeepEqual(have, want) {
-			t.Fatalf("sessions backwards that end in [%d, %d]: %.200v, want %.200v", start, end, have, want)
+		if have := entries(t, s.FetchBackwards(key)); !reflect.DeepEqual(have, want) {
+			t.Fatalf("sessions of %q backwards: %.200v, want %.200v", key, have, want)
 		}
+	default:
+		compareSessions(t, r, s, m, start, end)
 	}
 	if s.ObservedTime() != m.observed {
 		t.Fatalf("the store's time is %d, want %d", s.ObservedTime(), m.observed)
+	}
+}
+
+// compareSessions reads the sessions of many keys.
+func compareSessions(t testing.TB, r *rand.Rand, s statestore.ReadOnlySession[string, string], m *sesModel, start, end int64) {
+	t.Helper()
+	want := m.find(func(e sesEntry) bool { return e.End >= start && e.End <= end })
+	if have := entries(t, s.FetchAll(start, end)); !reflect.DeepEqual(have, want) {
+		t.Fatalf("sessions that end in [%d, %d]: %.200v, want %.200v", start, end, have, want)
+	}
+	slices.Reverse(want)
+	if have := entries(t, s.FetchAllBackwards(start, end)); !reflect.DeepEqual(have, want) {
+		t.Fatalf("sessions backwards that end in [%d, %d]: %.200v, want %.200v", start, end, have, want)
+	}
+	rng, lo, hi, reverse := randomRange(r)
+	ordered := func(e []sesEntry) []sesEntry {
+		if reverse {
+			slices.Reverse(e)
+		}
+		return e
+	}
+	want = ordered(m.find(func(e sesEntry) bool { return inRange(e.Key, lo, hi) }))
+	if have := entries(t, s.FetchKeys(rng)); !reflect.DeepEqual(have, want) {
+		t.Fatalf("sessions of keys [%q, %q), reverse=%v: %.300v, want %.300v", bound(lo), bound(hi), reverse, have, want)
+	}
+	want = ordered(m.find(func(e sesEntry) bool { return inRange(e.Key, lo, hi) && e.End >= start && e.Start <= end }))
+	if have := entries(t, s.FindSessionsOfKeys(rng, start, end)); !reflect.DeepEqual(have, want) {
+		t.Fatalf("sessions of keys [%q, %q) from %d to %d, reverse=%v: %.300v, want %.300v", bound(lo), bound(hi), start, end, reverse, have, want)
 	}
 }
 

@@ -57,9 +57,14 @@ func (m *winModel) put(k winKey, e *winEntry) bool {
 }
 
 // fetch returns what is alive, of one key or, with nil, of all.
-func (m *winModel) fetch(key *string, from, to int64) (out []winEntry) {
+func (m *winModel) fetch(key *string, from, to int64) []winEntry {
+	return m.find(from, to, func(k string) bool { return key == nil || k == *key })
+}
+
+// find returns what is alive of some keys.
+func (m *winModel) find(from, to int64, of func(key string) bool) (out []winEntry) {
 	for k, e := range m.entries {
-		if m.alive(k.Start) && k.Start >= from && k.Start < to && (key == nil || k.Key == *key) {
+		if m.alive(k.Start) && k.Start >= from && k.Start < to && of(k.Key) {
 			out = append(out, e)
 		}
 	}
@@ -115,6 +120,10 @@ func testWindowEqualsModel(t *testing.T, e statestore.Engine) {
 		if got := entries(t, spec.View([]statestore.Partition{p}).All()); !reflect.DeepEqual(got, want) {
 			t.Fatalf("retention %v: the committed view has %d windows, want %d", retention, len(got), len(want))
 		}
+		for range 100 {
+			from := m.observed - r.Int64N(m.retention)
+			compareWindows(t, r, spec.View([]statestore.Partition{p}), m, from, from+r.Int64N(m.retention))
+		}
 	}
 }
 
@@ -168,14 +177,28 @@ func stepWindow(t testing.TB, r *rand.Rand, s winStore, m *winModel) {
 			t.Fatalf("fetch backwards of %q in [%d, %d): %.200v, want %.200v", key, from, to, got, want)
 		}
 	default:
-		want := m.fetch(nil, from, to)
-		if got := entries(t, s.FetchAll(from, to)); !reflect.DeepEqual(got, want) {
-			t.Fatalf("fetch of all in [%d, %d): %d windows, want %d", from, to, len(got), len(want))
-		}
+		compareWindows(t, r, s, m, from, to)
+	}
+}
+
+// compareWindows reads the windows of many keys.
+func compareWindows(t testing.TB, r *rand.Rand, s statestore.ReadOnlyWindow[string, string], m *winModel, from, to int64) {
+	t.Helper()
+	want := m.fetch(nil, from, to)
+	if got := entries(t, s.FetchAll(from, to)); !reflect.DeepEqual(got, want) {
+		t.Fatalf("fetch of all in [%d, %d): %d windows, want %d", from, to, len(got), len(want))
+	}
+	slices.Reverse(want)
+	if got := entries(t, s.FetchAllBackwards(from, to)); !reflect.DeepEqual(got, want) {
+		t.Fatalf("fetch of all backwards in [%d, %d): %d windows, want %d", from, to, len(got), len(want))
+	}
+	rng, lo, hi, reverse := randomRange(r)
+	want = m.find(from, to, func(key string) bool { return inRange(key, lo, hi) })
+	if reverse {
 		slices.Reverse(want)
-		if got := entries(t, s.FetchAllBackwards(from, to)); !reflect.DeepEqual(got, want) {
-			t.Fatalf("fetch of all backwards in [%d, %d): %d windows, want %d", from, to, len(got), len(want))
-		}
+	}
+	if got := entries(t, s.FetchKeys(rng, from, to)); !reflect.DeepEqual(got, want) {
+		t.Fatalf("fetch of keys [%q, %q) in [%d, %d), reverse=%v: %.300v, want %.300v", bound(lo), bound(hi), from, to, reverse, got, want)
 	}
 }
 
