@@ -34,6 +34,8 @@ type conn struct {
 	ip     string
 	in     incoming // the request in process; owned by the serving goroutine
 
+	follower follower
+
 	mu   sync.Mutex
 	busy bool // a request is in process; guarded by mu
 	last bool // no request after this one; guarded by mu
@@ -141,23 +143,13 @@ func (c *conn) one(ctx context.Context) error {
 	counts := c.server.node.Meter.Of(req.Key)
 	api.CountErrors(counts, resp) // before write, which releases the answer
 	if f, ok := resp.(api.Followed); ok {
-		defer follow(f)()
+		c.follower.begin(f)
+		defer c.follower.done()
 	}
 	err = c.write(req, resp)
 	sent := time.Now()
 	counts.Done(sent, req.Version, meter.Spent{Total: sent.Sub(arrived), Wait: req.Waited, Send: sent.Sub(handled)})
 	return err
-}
-
-// follow returns what is to be called when the answer is written or given up. A client that does not read its answers holds nothing up that others wait for: after
-// followPatience what follows the answer is done beside its writing.
-func follow(f api.Followed) func() {
-	late := time.AfterFunc(followPatience, f.After)
-	return func() {
-		if late.Stop() {
-			f.After()
-		}
-	}
 }
 
 // incoming is a frame and what it holds while it is read and handled.
