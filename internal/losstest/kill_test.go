@@ -96,6 +96,22 @@ func TestKilledBrokerKeepsEveryPromise(t *testing.T) { // L1-L4, G3, G4, T1-T4, 
 func killRounds(t *testing.T, n int, flush string) {
 	rng := newRand(t)
 	dir := t.TempDir()
+	_, summary := outlive(t, n, dir, flush, rng, func(server *proctest.Process, addr string) {
+		moment(rng, killWithin, server)
+		server.Kill()
+		if rng.IntN(twiceOneIn) == 0 {
+			early := proctest.Launch(t, "millrace", append([]string{"broker", "--data", dir, "--listen", addr}, flags(flush)...)...)
+			moment(rng, earlyKill, early)
+			early.Kill()
+			sane(t, early)
+		}
+	})
+	t.Logf("%d kills: %s", n, summary)
+}
+
+// outlive puts a server under load and lets end take it away n times, each with an audit after the restart. It returns the last server and what was written.
+func outlive(t *testing.T, n int, dir, flush string, rng *rand.Rand, end func(server *proctest.Process, addr string)) (*proctest.Process, string) {
+	t.Helper()
 	server, addr := proctest.Broker(t, dir, "", flags(flush)...)
 	l := newLedger(t, "")
 	createTopics(t, l, addr)
@@ -103,15 +119,8 @@ func killRounds(t *testing.T, n int, flush string) {
 	a := newAuditor(l, addr)
 	l.awaitStep(w.names)
 	for round := range n {
-		moment(rng, killWithin, server)
-		server.Kill()
+		end(server, addr)
 		sane(t, server)
-		if rng.IntN(twiceOneIn) == 0 {
-			early := proctest.Launch(t, "millrace", append([]string{"broker", "--data", dir, "--listen", addr}, flags(flush)...)...)
-			moment(rng, earlyKill, early)
-			early.Kill()
-			sane(t, early)
-		}
 		server, _ = proctest.Broker(t, dir, addr, flags(flush)...)
 		if round%wholeAuditEvery == wholeAuditEvery-1 {
 			a = newAuditor(l, addr)
@@ -125,7 +134,7 @@ func killRounds(t *testing.T, n int, flush string) {
 	w.finish()
 	a.final(t)
 	sane(t, server)
-	t.Logf("%d kills: %s", n, l.summary())
+	return server, l.summary()
 }
 
 // moment waits for a random time, or less when the server ends by itself.

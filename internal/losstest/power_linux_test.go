@@ -112,30 +112,9 @@ func TestPowerLossTakesNothingThatWasFlushed(t *testing.T) { // L1-L4, G3, G4, T
 	n := powerRounds(t)
 	rng := newRand(t)
 	d := newDisk(t)
-	server, addr := proctest.Broker(t, d.dir(), "", flags("always")...)
-	l := newLedger(t, "")
-	createTopics(t, l, addr)
-	w := startLoad(l, addr, rng)
-	a := newAuditor(l, addr)
-	l.awaitStep(w.names)
-	for round := range n {
-		d.lose(rng, server)
-		sane(t, server)
-		server, _ = proctest.Broker(t, d.dir(), addr, flags("always")...)
-		if round%wholeAuditEvery == wholeAuditEvery-1 {
-			a = newAuditor(l, addr)
-		}
-		a.run()
-		if t.Failed() {
-			t.Fatalf("round %d; the server wrote:\n%s", round, server.Stderr)
-		}
-		l.awaitStep(w.names)
-	}
-	w.finish()
-	a.final(t)
-	sane(t, server)
+	server, summary := outlive(t, n, d.dir(), "always", rng, func(server *proctest.Process, _ string) { d.lose(rng, server) })
 	server.Kill() // before its disk goes
-	t.Logf("%d power losses: %s", n, l.summary())
+	t.Logf("%d power losses: %s", n, summary)
 }
 
 // TestPowerLossLeavesAPrefix: without a flush before the acknowledgement the tail of any log may go, and no more than that. Each round has clients and topics of its own:

@@ -99,16 +99,7 @@ func TestAPowerLossTakesNothingThatWasProposed(t *testing.T) {
 }
 
 func TestATornTailIsTheLastFrameOnly(t *testing.T) {
-	fs := vfs.NewMem()
-	l := mustOpen(t, fs)
-	for i := range 3 {
-		if err := create(l, fmt.Sprint("t", i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	path := logPath(t, fs)
-	whole := read(t, fs, path)
-	last := len(whole) - len(lastFrame(t, whole))
+	fs, path, whole, last := threeTopics(t)
 	for cut := last; cut < len(whole); cut++ {
 		damaged := clone(t, fs, path, whole[:cut])
 		if got := mustOpen(t, damaged).Image().TopicCount(); got != 2 {
@@ -120,6 +111,21 @@ func TestATornTailIsTheLastFrameOnly(t *testing.T) {
 	if _, err := open(t, clone(t, fs, path, flipped)); err == nil || !strings.Contains(err.Error(), "crc mismatch") {
 		t.Fatalf("damage before the end of the log: %v, want a refusal", err)
 	}
+}
+
+// threeTopics returns a metadata log in which three topics were made: its file system and path, what it holds, and where its last frame begins.
+func threeTopics(t *testing.T) (fs *vfs.MemFS, path string, whole []byte, last int) {
+	t.Helper()
+	fs = vfs.NewMem()
+	l := mustOpen(t, fs)
+	for i := range 3 {
+		if err := create(l, fmt.Sprint("t", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path = logPath(t, fs)
+	whole = read(t, fs, path)
+	return fs, path, whole, len(whole) - len(lastFrame(t, whole))
 }
 
 func lastFrame(t *testing.T, b []byte) []byte {

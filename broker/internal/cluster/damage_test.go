@@ -15,16 +15,7 @@ import (
 // TestAFlippedBitBeforeTheLastFrameIsNoTornTail flips every bit of a log but those of its last frame: topics that were acknowledged are behind it, so that cutting there
 // would forget them (L5).
 func TestAFlippedBitBeforeTheLastFrameIsNoTornTail(t *testing.T) {
-	fs := vfs.NewMem()
-	l := mustOpen(t, fs)
-	for i := range 3 {
-		if err := create(l, fmt.Sprint("t", i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	path := logPath(t, fs)
-	whole := read(t, fs, path)
-	last := len(whole) - len(lastFrame(t, whole))
+	fs, path, whole, last := threeTopics(t)
 	for at := range last {
 		for bit := range 8 {
 			spoilt := slices.Clone(whole)
@@ -38,16 +29,7 @@ func TestAFlippedBitBeforeTheLastFrameIsNoTornTail(t *testing.T) {
 
 // TestATornLastFrameOfAnyContentIsCut: what a power loss leaves of the last frame may be zeros or garbage.
 func TestATornLastFrameOfAnyContentIsCut(t *testing.T) {
-	fs := vfs.NewMem()
-	l := mustOpen(t, fs)
-	for i := range 3 {
-		if err := create(l, fmt.Sprint("t", i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	path := logPath(t, fs)
-	whole := read(t, fs, path)
-	last := len(whole) - len(lastFrame(t, whole))
+	fs, path, whole, last := threeTopics(t)
 	for cut := last; cut < len(whole); cut++ {
 		for _, fill := range []byte{0, 0xa5} {
 			torn := slices.Clone(whole)
