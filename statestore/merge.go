@@ -26,6 +26,12 @@ func (c *core) over(m *merged, engine Iterator, lo, hi []byte, reverse bool) {
 	c.table.Scan(&m.staged, lo, hi, reverse)
 }
 
+// overGroup is over for the keys that consist of name and a suffix, see [overlay.Table.Group]. The engine's may be others too.
+func (c *core) overGroup(m *merged, engine Iterator, name, lo, hi []byte, reverse bool) {
+	*m = merged{staged: m.staged, engine: engine, reverse: reverse, hold: m.hold[:0]}
+	c.table.ScanGroup(&m.staged, name, lo, hi, reverse)
+}
+
 // next moves to the next entry that has a value.
 func (m *merged) next() bool {
 	for {

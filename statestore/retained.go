@@ -31,12 +31,31 @@ func (s *retained) ObservedTime() int64 { return s.observed }
 // begin makes m a walk over the entries with keys in [lo, hi); those with times in [from, to) are among them. The engine is asked for those only that the overlay may
 // lack.
 func (s *retained) begin(m *merged, lo, hi []byte, from, to int64, reverse bool) error {
-	it, err := s.segments.scan(s.partition, lo, hi, from, min(to, saturate(s.complete)), reverse)
+	it, err := s.old(lo, hi, from, to, reverse)
 	if err != nil {
-		return s.fail("scan", err)
+		return err
 	}
 	s.over(m, it, lo, hi, reverse)
 	return nil
+}
+
+// beginGroup is begin for the keys that consist of name and a suffix, where the overlay has groups; others may be among them.
+func (s *retained) beginGroup(m *merged, name, lo, hi []byte, from, to int64, reverse bool) error {
+	it, err := s.old(lo, hi, from, to, reverse)
+	if err != nil {
+		return err
+	}
+	s.overGroup(m, it, name, lo, hi, reverse)
+	return nil
+}
+
+// old walks over what the engine has and the overlay may lack.
+func (s *retained) old(lo, hi []byte, from, to int64, reverse bool) (Iterator, error) {
+	it, err := s.segments.scan(s.partition, lo, hi, from, min(to, saturate(s.complete)), reverse)
+	if err != nil {
+		return nil, s.fail("scan", err)
+	}
+	return it, nil
 }
 
 // Stage adds the staged changes, the deletion of what is too old, and the store's time.

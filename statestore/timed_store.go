@@ -24,7 +24,11 @@ func newTimedStore[K, V, E any](kind *timed, keys serde.Serde[K], values serde.S
 }
 
 func (s *timedStore[K, V, E]) open(name string, b Backend, cached bool, retention int64) error {
-	return s.retained.open(name, b, cached, retention, s.kind.timeOf)
+	if err := s.retained.open(name, b, cached, retention, s.kind.timeOf); err != nil {
+		return err
+	}
+	s.table.Group(s.kind.suffix)
+	return nil
 }
 
 // encodeKey begins the scratch key of the current call.
@@ -116,7 +120,7 @@ func (s *timedStore[K, V, E]) newWalk() *timedWalk {
 // walk yields the entries of a fetch.
 func (s *timedStore[K, V, E]) walk(w *timedWalk, reverse bool, yield func(E, error) bool) {
 	if !w.isEmpty() {
-		if err := s.begin(&w.merged, w.lo, w.hi, w.earliest, saturate(w.latest), reverse); err != nil {
+		if err := s.begin(w, reverse); err != nil {
 			var none E
 			yield(none, err)
 			return
@@ -124,6 +128,15 @@ func (s *timedStore[K, V, E]) walk(w *timedWalk, reverse bool, yield func(E, err
 		walkEntries(w, s.decode, yield)
 	}
 	s.walks = append(s.walks, w)
+}
+
+// begin opens the walk of a fetch.
+func (s *timedStore[K, V, E]) begin(w *timedWalk, reverse bool) error {
+	from, to := w.earliest, saturate(w.latest)
+	if w.length >= 0 {
+		return s.beginGroup(&w.merged, w.lo[:w.length], w.lo, w.hi, from, to, reverse)
+	}
+	return s.retained.begin(&w.merged, w.lo, w.hi, from, to, reverse)
 }
 
 func (s *timedStore[K, V, E]) NoteHeaders(headers []Header) { s.note(s.key, headers) }

@@ -48,6 +48,7 @@ func runModel(t *testing.T, r *rand.Rand, limit int, keepOrder, track bool) {
 	if keepOrder {
 		table.KeepOrder(func(key []byte) { evicted[string(key)] = true })
 	}
+	table.Group(groupSuffix)
 	m := model{make(map[string]string), make(map[string]string)}
 	known := make(map[string]bool) // put at some time: with keepOrder a scan sees them unless evicted
 	for range 20_000 {
@@ -78,6 +79,8 @@ func runModel(t *testing.T, r *rand.Rand, limit int, keepOrder, track bool) {
 			if string(v) != want && has || has != (want != "") {
 				t.Fatalf("get of %q: %q, %v, want %q", key, v, has, want)
 			}
+		case x < 94:
+			checkGroup(t, r, table, &m, keepOrder, known, evicted)
 		case x < 97:
 			checkScan(t, r, table, &m, keepOrder, known, evicted)
 		case x < 99:
@@ -131,6 +134,35 @@ func sorted(t *Table) (keys []string) {
 	return keys
 }
 
+// groupSuffix is how many digits at the end of the model's keys tell those of a group apart.
+const groupSuffix = 2
+
+func checkGroup(t *testing.T, r *rand.Rand, table *Table, m *model, keepOrder bool, known, evicted map[string]bool) {
+	t.Helper()
+	name := strings.Repeat("long ", r.IntN(3))
+	if d := r.IntN(4); d > 0 {
+		name += fmt.Sprint(d)
+	}
+	lo, hi, reverse := fmt.Appendf(nil, "%s%02d", name, r.IntN(100)), fmt.Appendf(nil, "%s%02d", name, r.IntN(100)), r.IntN(2) == 0
+	if r.IntN(3) == 0 {
+		lo = nil
+	}
+	if r.IntN(3) == 0 {
+		hi = nil
+	}
+	var want []string
+	for _, k := range expected(m, lo, hi, reverse, keepOrder, known, evicted) {
+		if len(k) == len(name)+groupSuffix && strings.HasPrefix(k, name) {
+			want = append(want, k)
+		}
+	}
+	var it Iter
+	table.ScanGroup(&it, []byte(name), lo, hi, reverse)
+	if got := walk(t, &it, m); !slices.Equal(got, want) {
+		t.Fatalf("scan of group %q in [%q, %q) reverse=%v: %q, want %q", name, lo, hi, reverse, got, want)
+	}
+}
+
 func checkScan(t *testing.T, r *rand.Rand, table *Table, m *model, keepOrder bool, known, evicted map[string]bool) {
 	t.Helper()
 	lo, hi, reverse := []byte(fmt.Sprint(r.IntN(300))), []byte(fmt.Sprint(r.IntN(300))), r.IntN(2) == 0
@@ -140,7 +172,16 @@ func checkScan(t *testing.T, r *rand.Rand, table *Table, m *model, keepOrder boo
 	if r.IntN(3) == 0 {
 		hi = nil
 	}
-	var want []string
+	want := expected(m, lo, hi, reverse, keepOrder, known, evicted)
+	var it Iter
+	table.Scan(&it, lo, hi, reverse)
+	if got := walk(t, &it, m); !slices.Equal(got, want) {
+		t.Fatalf("scan of [%q, %q) reverse=%v: %q, want %q", lo, hi, reverse, got, want)
+	}
+}
+
+// expected are the keys that a scan of [lo, hi) should show.
+func expected(m *model, lo, hi []byte, reverse, keepOrder bool, known, evicted map[string]bool) (want []string) {
 	for k := range known {
 		_, isStaged := m.staged[k]
 		if (isStaged || keepOrder && !evicted[k]) && (lo == nil || k >= string(lo)) && (hi == nil || k < string(hi)) {
@@ -151,9 +192,12 @@ func checkScan(t *testing.T, r *rand.Rand, table *Table, m *model, keepOrder boo
 	if reverse {
 		slices.Reverse(want)
 	}
-	var it Iter
-	table.Scan(&it, lo, hi, reverse)
-	var got []string
+	return want
+}
+
+// walk goes to the end of a scan and compares the values on the way.
+func walk(t *testing.T, it *Iter, m *model) (got []string) {
+	t.Helper()
 	for it.Next() {
 		k := string(it.Key())
 		got = append(got, k)
@@ -171,45 +215,54 @@ func checkScan(t *testing.T, r *rand.Rand, table *Table, m *model, keepOrder boo
 	}
 	it.Close()
 	it.Close()
-	if !slices.Equal(got, want) {
-		t.Fatalf("scan of [%q, %q) reverse=%v: %q, want %q", lo, hi, reverse, got, want)
-	}
+	return got
 }
 
 func TestScanGoesOnWhileTheTableChanges(t *testing.T) {
-	for _, reverse := range []bool{false, true} {
-		table := New(1 << 20)
-		for i := range 50 {
-			table.Put(fmt.Appendf(nil, "%03d", 2*i), []byte("v"))
+	for _, grouped := range []bool{false, true} {
+		for _, reverse := range []bool{false, true} {
+			t.Run(fmt.Sprintf("grouped=%v,reverse=%v", grouped, reverse), func(t *testing.T) { scanWhileTheTableChanges(t, grouped, reverse) })
 		}
-		var it Iter
-		table.Scan(&it, nil, nil, reverse)
-		var got []string
-		for it.Next() {
-			got = append(got, string(it.Key()))
-			if len(got) == 10 { // one key on each side of the walk
-				table.Put([]byte("001"), []byte("v"))
-				table.Put([]byte("097"), []byte("v"))
-			}
-			if len(got) == 20 { // a rebuild moves every entry
-				table.rebuild(0)
-			}
-		}
-		ahead, behind := "097", "001"
-		if reverse {
-			ahead, behind = behind, ahead
-		}
-		if len(got) != 51 || !slices.Contains(got, ahead) || slices.Contains(got, behind) {
-			t.Errorf("reverse=%v: the walk saw %d keys: %q", reverse, len(got), got)
-		}
-		if reverse {
-			slices.Reverse(got)
-		}
-		if !slices.IsSorted(got) {
-			t.Errorf("reverse=%v: the walk is out of order: %q", reverse, got)
-		}
-		it.Close()
 	}
+}
+
+func scanWhileTheTableChanges(t *testing.T, grouped, reverse bool) {
+	table := New(1 << 20)
+	table.Group(3)
+	for i := range 50 {
+		table.Put(fmt.Appendf(nil, "%03d", 2*i), []byte("v"))
+	}
+	var it Iter
+	if grouped {
+		table.ScanGroup(&it, nil, nil, nil, reverse)
+	} else {
+		table.Scan(&it, nil, nil, reverse)
+	}
+	var got []string
+	for it.Next() {
+		got = append(got, string(it.Key()))
+		if len(got) == 10 { // one key on each side of the walk
+			table.Put([]byte("001"), []byte("v"))
+			table.Put([]byte("097"), []byte("v"))
+		}
+		if len(got) == 20 { // a rebuild moves every entry
+			table.rebuild(0)
+		}
+	}
+	ahead, behind := "097", "001"
+	if reverse {
+		ahead, behind = behind, ahead
+	}
+	if len(got) != 51 || !slices.Contains(got, ahead) || slices.Contains(got, behind) {
+		t.Errorf("the walk saw %d keys: %q", len(got), got)
+	}
+	if reverse {
+		slices.Reverse(got)
+	}
+	if !slices.IsSorted(got) {
+		t.Errorf("the walk is out of order: %q", got)
+	}
+	it.Close()
 }
 
 func TestOldestEntriesLeaveFirst(t *testing.T) {

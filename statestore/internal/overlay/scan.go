@@ -90,9 +90,17 @@ type Iter struct {
 	reverse bool
 	begun   bool
 	done    bool
-	node    uint32
 	epoch   uint64
+	entry   uint32 // the current one, as of epoch
 	key     []byte // a copy of the current key, to find the place again
+
+	node uint32 // of the index
+
+	// In a walk over a group:
+	grouped bool
+	name    []byte
+	at      int    // place in the group
+	edits   uint64 // of the groups, when at was the place
 }
 
 // Scan makes it a walk over the ordered entries with keys in [lo, hi), a nil bound being open, in any memory that it had before.
@@ -101,6 +109,12 @@ type Iter struct {
 func (t *Table) Scan(it *Iter, lo, hi []byte, reverse bool) {
 	*it = Iter{t: t, lo: lo, hi: hi, reverse: reverse, key: it.key[:0]}
 	t.walks++
+}
+
+// ScanGroup is Scan for the keys that consist of name and a suffix as long as Group said.
+func (t *Table) ScanGroup(it *Iter, name, lo, hi []byte, reverse bool) {
+	t.Scan(it, lo, hi, reverse)
+	it.grouped, it.name = true, name
 }
 
 // Close ends the walk. Idempotent.
@@ -118,6 +132,9 @@ func (it *Iter) Next() bool {
 		it.done = true
 		return false
 	}
+	if it.grouped {
+		return it.nextOfGroup()
+	}
 	if !t.index.built {
 		t.index.build(t)
 	}
@@ -130,16 +147,77 @@ func (it *Iter) Next() bool {
 	default:
 		it.node = x.next(it.node, 0)
 	}
-	if it.node == 0 {
+	if it.node == 0 || it.reverse && it.lo != nil && x.compare(t, it.node, it.lo) < 0 || !it.reverse && it.hi != nil && x.compare(t, it.node, it.hi) >= 0 {
 		it.done = true
 		return false
 	}
-	if it.reverse && it.lo != nil && x.compare(t, it.node, it.lo) < 0 || !it.reverse && it.hi != nil && x.compare(t, it.node, it.hi) >= 0 {
-		it.done = true
-		return false
-	}
-	it.key = append(it.key[:0], t.keyOf(&t.entries[x.entry(it.node)])...)
+	it.take(x.entry(it.node))
 	return true
+}
+
+// take makes an entry the current one.
+func (it *Iter) take(entry uint32) {
+	it.begun, it.entry, it.epoch = true, entry, it.t.epoch
+	it.key = append(it.key[:0], it.t.keyOf(&it.t.entries[entry])...)
+}
+
+// nextOfGroup is Next in a walk over a group.
+func (it *Iter) nextOfGroup() bool {
+	t, g := it.t, &it.t.groups
+	if !g.built {
+		g.build(t)
+	}
+	n := g.find(t, it.name)
+	if n == none {
+		it.done = true
+		return false
+	}
+	entries := g.entries(n)
+	switch {
+	case !it.begun || it.edits != g.edits:
+		it.at, it.edits = it.place(entries), g.edits
+	case it.reverse:
+		it.at--
+	default:
+		it.at++
+	}
+	if it.at < 0 || it.at >= len(entries) || it.beyond(entries[it.at]) {
+		it.done = true
+		return false
+	}
+	it.take(entries[it.at])
+	return true
+}
+
+// place is where a walk over a group begins, or goes on after the current key.
+func (it *Iter) place(entries []uint32) int {
+	t := it.t
+	switch {
+	case it.reverse && it.begun:
+		return searchEntries(t, entries, it.key) - 1
+	case it.reverse && it.hi != nil:
+		return searchEntries(t, entries, it.hi) - 1
+	case it.reverse:
+		return len(entries) - 1
+	case it.begun:
+		at := searchEntries(t, entries, it.key)
+		if at < len(entries) && bytes.Equal(t.keyOf(&t.entries[entries[at]]), it.key) {
+			at++
+		}
+		return at
+	case it.lo != nil:
+		return searchEntries(t, entries, it.lo)
+	}
+	return 0
+}
+
+// beyond says that an entry lies behind the walk's end.
+func (it *Iter) beyond(entry uint32) bool {
+	key := it.t.keyOf(&it.t.entries[entry])
+	if it.reverse {
+		return it.lo != nil && bytes.Compare(key, it.lo) < 0
+	}
+	return it.hi != nil && bytes.Compare(key, it.hi) >= 0
 }
 
 // seek places the iterator on the first entry after its last one, or on the first of all.
@@ -165,7 +243,6 @@ func (it *Iter) seek() {
 	default:
 		it.node = x.next(0, 0)
 	}
-	it.begun, it.epoch = true, t.epoch
 }
 
 // Key is the current key, a copy that stays valid until Next.
@@ -175,7 +252,7 @@ func (it *Iter) Key() []byte { return it.key }
 func (it *Iter) Entry() (value []byte, has bool) {
 	t := it.t
 	if it.epoch == t.epoch {
-		e := &t.entries[t.index.entry(it.node)]
+		e := &t.entries[it.entry]
 		return t.valueOf(e), e.flags&present != 0
 	}
 	if i := t.find(it.key); i != none {

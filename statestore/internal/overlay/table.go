@@ -33,6 +33,8 @@ type Table struct {
 	evicted   func(key []byte)       // gets the key of each entry that leaves the kept order; nil: nobody
 	timeOf    func(key []byte) int64 // clean entries of the lowest time are evicted first; nil: those that were not used
 	index     index                  // over the ordered entries, once a scan asked for it
+	suffix    int                    // bytes at the end of a key that tell the entries of a group apart; 0: there are no groups
+	groups    groups                 // of the ordered entries, once a scan of one asked for them
 	epoch     uint64                 // counts what moves or removes entries
 	walks     int                    // open iterators
 
@@ -76,6 +78,9 @@ func (t *Table) KeepOrder(evicted func(key []byte)) { t.keepOrder, t.evicted = t
 
 // EvictOldest makes clean entries leave in the order of the times in their keys, whatever their use. Call it before the first change.
 func (t *Table) EvictOldest(timeOf func(key []byte) int64) { t.timeOf = timeOf }
+
+// Group makes keys that are equal but for their last suffix bytes a group, for ScanGroup. Call it before the first change.
+func (t *Table) Group(suffix int) { t.suffix = suffix }
 
 // Len is the number of entries, staged and clean, those that say "no value" included.
 func (t *Table) Len() int { return len(t.entries) }
@@ -251,6 +256,9 @@ func (t *Table) change(key, value []byte, has flags) {
 		if t.index.built {
 			t.index.insert(t, i)
 		}
+		if t.groups.built {
+			t.groups.insert(t, i)
+		}
 	}
 	t.stagedBytes += e.bytes() - before
 }
@@ -269,8 +277,7 @@ func (t *Table) Commit() {
 	t.stagedBytes = 0
 	t.staged = t.staged[:0]
 	if !t.keepOrder {
-		t.index.reset()
-		t.epoch++
+		t.unorder()
 	}
 	// Values that grew and keys that were swept leave garbage in the arena. Half of it may be garbage, beyond what a small table never minds.
 	garbage := t.arena.allocated - t.oldBytes - (t.cleanBytes - entryBytes*len(t.entries))
@@ -291,7 +298,13 @@ func (t *Table) Discard() {
 	t.arena.reset()
 	t.last, t.first, t.latest = none, none, none
 	t.stagedBytes, t.cleanBytes, t.oldBytes = 0, 0, 0
+	t.unorder()
+}
+
+// unorder forgets what leads to the ordered entries: they moved or left.
+func (t *Table) unorder() {
 	t.index.reset()
+	t.groups.reset()
 	t.epoch++
 }
 
@@ -304,8 +317,7 @@ func (t *Table) rebuild(keep int) {
 	t.staged = make([]uint32, len(old.staged))
 	t.last, t.first, t.latest = none, none, none
 	t.stagedBytes, t.cleanBytes, t.oldBytes = 0, 0, 0
-	t.index.reset()
-	t.epoch++
+	t.unorder()
 
 	moved := old.choose(keep)
 	for i := range old.entries {
