@@ -68,7 +68,7 @@ type fetch struct {
 func (f *fetch) ofAll(k *timed, s *segments, earliest, latest int64) {
 	*f = fetch{
 		earliest:    max(earliest, s.observed-s.retention+1, 0),
-		latest:      latest,
+		latest:      min(latest, s.observed), // nothing is later
 		latestStart: endOfTime,
 		suffix:      k.suffix,
 		length:      -1,

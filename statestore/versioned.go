@@ -105,6 +105,8 @@ type ReadOnlyVersioned[K, V any] interface {
 	// Versions walks over the versions of a key that were valid at some time in [from, to), from the oldest to the latest. Times when the key had nothing are left
 	// out.
 	Versions(key K, from, to int64) iter.Seq2[Version[V], error]
+	// VersionsBackwards is Versions from the latest to the oldest.
+	VersionsBackwards(key K, from, to int64) iter.Seq2[Version[V], error]
 }
 
 // Version is what a key had at the times in [ValidFrom, ValidTo).

@@ -143,46 +143,63 @@ func (s *versionedStore[K, V]) decode(b []byte) (value V, err error) {
 
 func (s *versionedStore[K, V]) Versions(key K, from, to int64) iter.Seq2[Version[V], error] {
 	return func(yield func(Version[V], error) bool) {
-		k, err := s.keys.Append(nil, key) // of this walk's own, as is m: the loop's body may use the store
+		k, err := s.keys.Append(nil, key) // of this walk's own: the loop's body may use the store
 		if err != nil {
 			yield(Version[V]{}, s.latest.unencodable("a key", err))
 			return
 		}
-		m := new(merged)
-		if err := s.periods(m, k, max(from, s.oldest(), 0), false); err != nil {
-			yield(Version[V]{}, err)
-			return
-		}
-		w := &versionWalk{merged: m, key: k}
-		more := walkEntries(w, func(key, value []byte) (v Version[V], err error) {
-			p, err := s.period(m)
-			if err != nil {
-				return v, err
-			}
-			v.ValidFrom, v.ValidTo = p.from, p.to
-			v.Value, err = s.decode(p.value)
-			return v, err
-		}, func(v Version[V], err error) bool {
-			return err == nil && v.ValidFrom >= to || yield(v, err)
-		})
-		if more {
+		if s.yieldHistory(k, from, to, false, yield) {
 			s.yieldLatest(k, to, yield)
 		}
 	}
 }
 
-// yieldLatest yields the latest version if it began before a time.
-func (s *versionedStore[K, V]) yieldLatest(key []byte, to int64, yield func(Version[V], error) bool) {
+func (s *versionedStore[K, V]) VersionsBackwards(key K, from, to int64) iter.Seq2[Version[V], error] {
+	return func(yield func(Version[V], error) bool) {
+		k, err := s.keys.Append(nil, key) // of this walk's own: the loop's body may use the store
+		if err != nil {
+			yield(Version[V]{}, s.latest.unencodable("a key", err))
+			return
+		}
+		if s.yieldLatest(k, to, yield) {
+			s.yieldHistory(k, from, to, true, yield)
+		}
+	}
+}
+
+// yieldHistory yields the versions before the latest that were valid at some time in [from, to), and says whether to go on.
+func (s *versionedStore[K, V]) yieldHistory(key []byte, from, to int64, reverse bool, yield func(Version[V], error) bool) bool {
+	m := new(merged)
+	if err := s.periods(m, key, max(from, s.oldest(), 0), reverse); err != nil {
+		yield(Version[V]{}, err)
+		return false
+	}
+	w := &versionWalk{merged: m, key: key}
+	return walkEntries(w, func(key, value []byte) (v Version[V], err error) {
+		p, err := s.period(m)
+		if err != nil {
+			return v, err
+		}
+		v.ValidFrom, v.ValidTo = p.from, p.to
+		v.Value, err = s.decode(p.value)
+		return v, err
+	}, func(v Version[V], err error) bool {
+		return err == nil && v.ValidFrom >= to || yield(v, err)
+	})
+}
+
+// yieldLatest yields the latest version if it began before a time, and says whether to go on.
+func (s *versionedStore[K, V]) yieldLatest(key []byte, to int64, yield func(Version[V], error) bool) bool {
 	b, found, err := s.latest.get(key)
 	if err != nil {
 		yield(Version[V]{}, err)
-		return
+		return false
 	}
 	if !found || timeOf(b) >= to {
-		return
+		return true
 	}
 	value, err := s.decode(b[timestampBytes:])
-	yield(Version[V]{Value: value, ValidFrom: timeOf(b), ValidTo: StillValid}, err)
+	return yield(Version[V]{Value: value, ValidFrom: timeOf(b), ValidTo: StillValid}, err) && err == nil
 }
 
 // versionWalk is a walk over the periods of a key that had a value.
@@ -239,6 +256,15 @@ func (w *versionedView[K, V]) GetAsOf(key K, asOf int64) (value V, timestamp int
 }
 
 func (w *versionedView[K, V]) Versions(key K, from, to int64) iter.Seq2[Version[V], error] {
+	return w.walk(func(s *versionedStore[K, V]) iter.Seq2[Version[V], error] { return s.Versions(key, from, to) })
+}
+
+func (w *versionedView[K, V]) VersionsBackwards(key K, from, to int64) iter.Seq2[Version[V], error] {
+	return w.walk(func(s *versionedStore[K, V]) iter.Seq2[Version[V], error] { return s.VersionsBackwards(key, from, to) })
+}
+
+// walk walks over something of every partition.
+func (w *versionedView[K, V]) walk(of func(*versionedStore[K, V]) iter.Seq2[Version[V], error]) iter.Seq2[Version[V], error] {
 	return func(yield func(Version[V], error) bool) {
 		for _, p := range w.partitions {
 			s, err := w.open(p)
@@ -246,7 +272,7 @@ func (w *versionedView[K, V]) Versions(key K, from, to int64) iter.Seq2[Version[
 				yield(Version[V]{}, fmt.Errorf("statestore: store %q: %w", w.spec.name, err))
 				return
 			}
-			for v, err := range s.Versions(key, from, to) {
+			for v, err := range of(s) {
 				if !yield(v, err) {
 					return
 				}

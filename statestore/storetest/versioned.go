@@ -97,7 +97,11 @@ var verKeys = []string{"", "a", "a\x00\x00\x00\x00\x00\x00\x00\x01", "b", "\xff\
 func allVersions(t testing.TB, s statestore.ReadOnlyVersioned[string, string]) any {
 	out := map[string][]version{}
 	for _, key := range verKeys {
-		if v := entries(t, s.Versions(key, 0, math.MaxInt64)); v != nil {
+		v, back := entries(t, s.Versions(key, 0, math.MaxInt64)), entries(t, s.VersionsBackwards(key, 0, math.MaxInt64))
+		if slices.Reverse(back); !reflect.DeepEqual(v, back) {
+			t.Fatalf("versions of %q: %.300v, backwards %.300v", key, v, back)
+		}
+		if v != nil {
 			out[key] = v
 		}
 	}
@@ -154,8 +158,13 @@ func stepVersioned(t testing.TB, r *rand.Rand, s verStore, m *verModel) {
 		}
 	default:
 		from, to := at-r.Int64N(10_000), at+r.Int64N(10_000)
-		if have, want := entries(t, s.Versions(key, from, to)), m.versions(key, from, to); !reflect.DeepEqual(have, want) {
+		want := m.versions(key, from, to)
+		if have := entries(t, s.Versions(key, from, to)); !reflect.DeepEqual(have, want) {
 			t.Fatalf("versions of %q in [%d, %d): %.300v, want %.300v", key, from, to, have, want)
+		}
+		slices.Reverse(want)
+		if have := entries(t, s.VersionsBackwards(key, from, to)); !reflect.DeepEqual(have, want) {
+			t.Fatalf("versions backwards of %q in [%d, %d): %.300v, want %.300v", key, from, to, have, want)
 		}
 	}
 	latest, from, found, err := s.Get(key)
