@@ -68,6 +68,26 @@ func (s *Shard[M]) Do(ctx context.Context, step func(m M, now time.Time, w *Writ
 	return s.stepLocked(ctx, step)
 }
 
+// DoAhead is Do for a step that may know of another one that comes at once. When step says so, what it wrote goes into the
+// log with what the other one writes, in one append, and DoAhead returns without waiting for it. The other one comes through
+// Do, even if there is nothing left for it to do: until then the log lacks what memory has.
+func (s *Shard[M]) DoAhead(ctx context.Context, step func(m M, now time.Time, w *Writer) (followed bool)) error {
+	if err := s.lockActive(ctx); err != nil {
+		return err
+	}
+	f := s.mu.next
+	followed := false
+	s.apply(func(m M, now time.Time, w *Writer) { followed = step(m, now, w) })
+	if !followed {
+		return s.finishLocked(ctx, f)
+	}
+	if s.mu.flushing {
+		f.steps++ // whoever appends just now appends this too, if the other step does not
+	}
+	s.mu.Unlock()
+	return nil
+}
+
 // DoTxn is Do for a step that writes under a producer: a log that can tell beforehand refuses without harm.
 func (s *Shard[M]) DoTxn(ctx context.Context, p entry.Producer, step func(m M, now time.Time, w *Writer)) error {
 	if err := s.lockActive(ctx); err != nil {
@@ -167,6 +187,12 @@ func (s *Shard[M]) refusal() error {
 func (s *Shard[M]) stepLocked(ctx context.Context, step func(m M, now time.Time, w *Writer)) error {
 	f := s.mu.next
 	s.apply(step)
+	return s.finishLocked(ctx, f)
+}
+
+// finishLocked returns when f, the next flight, which holds what the caller's step wrote, is committed. It is entered with
+// s.mu held and leaves without it.
+func (s *Shard[M]) finishLocked(ctx context.Context, f *flight) error {
 	switch {
 	case s.mu.flushing:
 		f.steps++

@@ -107,6 +107,72 @@ func TestStepsGatherBehindAnAppend(t *testing.T) {
 	})
 }
 
+func TestAStepAheadGoesIntoTheLogWithTheNext(t *testing.T) {
+	nothing := func(*sums, time.Time, *Writer) {}
+	for name, next := range map[string]func(m *sums, now time.Time, w *Writer){"that writes": plus("a", 10), "that writes nothing": nothing} {
+		t.Run(name, func(t *testing.T) {
+			log := &fakeLog{}
+			set := newSumSet(nil)
+			defer set.Close()
+			shard := lead(set, log)
+			told := false
+			ahead := func(followed bool) {
+				t.Helper()
+				err := shard.DoAhead(ctx, func(m *sums, now time.Time, w *Writer) bool {
+					plus("a", 1)(m, now, w)
+					w.After(func() { told = true })
+					return followed
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			ahead(true)
+			if log.appends != 0 || told {
+				t.Fatalf("ahead of the next: %d appends, told %v", log.appends, told)
+			}
+			if err := shard.Do(ctx, next); err != nil {
+				t.Fatal(err)
+			}
+			want, err := total(shard, "a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := replayed(log, "a"); got != want || log.appends != 1 || !told {
+				t.Fatalf("with the next: %d in the log of %d, %d appends, told %v", got, want, log.appends, told)
+			}
+			ahead(false)
+			if got := replayed(log, "a"); got != want+1 || log.appends != 2 {
+				t.Fatalf("without a next: %d in the log of %d, %d appends", got, want+1, log.appends)
+			}
+		})
+	}
+}
+
+func TestAStepAheadThatMeetsAnAppendIsWrittenBehindIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{gate: make(chan struct{}, 2)}
+		set := newSumSet(nil)
+		defer set.Close()
+		shard := lead(set, log)
+		go func() { _ = shard.Do(ctx, plus("a", 1)) }()
+		synctest.Wait()
+		err := shard.DoAhead(ctx, func(m *sums, now time.Time, w *Writer) bool {
+			plus("a", 10)(m, now, w)
+			return true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.gate <- struct{}{}
+		log.gate <- struct{}{}
+		synctest.Wait()
+		if got := replayed(log, "a"); got != 11 {
+			t.Fatalf("the log adds up to %d, want 11", got)
+		}
+	})
+}
+
 func TestRefusedAppendReloadsFromTheLog(t *testing.T) {
 	for _, written := range []bool{false, true} {
 		t.Run(fmt.Sprintf("written=%v", written), func(t *testing.T) {

@@ -142,11 +142,12 @@ func (c *Coordinator) runFor(ctx context.Context, id string, request func(*txn.C
 			return failed(err)
 		}
 		var step txn.Step
-		var ended, dropped <-chan struct{}
+		var of *machine
+		var pending *end
 		err = shard.Do(ctx, func(m *machine, now time.Time, w *coordinator.Writer) {
 			step = request(m.Coordinator, now)
 			if step.Wait {
-				ended, dropped = m.endOf(id), m.ctx.Done()
+				of, pending = m, m.endOf(id)
 			}
 			m.takeFor(step, w, settle)
 		})
@@ -166,13 +167,16 @@ func (c *Coordinator) runFor(ctx context.Context, id string, request func(*txn.C
 			defer patience.Stop()
 		}
 		select {
-		case <-ended:
-		case <-dropped:
+		case <-pending.done:
+			continue
+		case <-of.ctx.Done():
+			continue
 		case <-patience.C:
-			return step.Reply
 		case <-ctx.Done():
-			return step.Reply
 		}
+		// A failure leaves nothing to leave: the incarnation has ended.
+		_ = shard.Do(ctx, func(m *machine, _ time.Time, _ *coordinator.Writer) { of.leave(id, pending) })
+		return step.Reply
 	}
 }
 

@@ -66,6 +66,94 @@ func TestEndIsAnsweredBeforeMarkersAndTheNextBeginWaitsForThem(t *testing.T) {
 	}
 }
 
+// A busy producer's transaction costs the coordinator two appends: what completes it goes with what begins the next.
+func TestACompletionIsWrittenWithTheRequestThatWaitsForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &memLog{}
+		h := start(t, log, &memMarkers{})
+		defer h.Close()
+		who := h.init("x")
+		h.add("x", who, 0)
+		for range 3 {
+			open := h.markers.close()
+			who = h.end("x", who, true)
+			before := log.appended()
+			next := make(chan error, 1)
+			go func() { next <- h.addErr("x", who, 0) }()
+			synctest.Wait()
+			open()
+			if err := <-next; err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if n := log.appended() - before; n != 1 {
+				t.Fatalf("the completion and the next begin took %d appends, want 1", n)
+			}
+		}
+		crashed := start(t, log.copy(), &memMarkers{})
+		defer crashed.Close()
+		if s := crashed.state("x"); s != txn.Ongoing {
+			t.Fatalf("state %v in the log, want %v", s, txn.Ongoing)
+		}
+	})
+}
+
+// Who waits and gives up leaves the completion to whoever writes it: nothing hangs in memory.
+func TestACompletionThatNobodyWaitsForAnyMoreIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &memLog{}
+		h := start(t, log, &memMarkers{})
+		defer h.Close()
+		who := h.init("x")
+		h.add("x", who, 0)
+		open := h.markers.close()
+		next := h.end("x", who, true)
+		if err := h.addErr("x", next, 0); err != kerr.ConcurrentTransactions { // after MarkerWait
+			t.Fatalf("AddPartitions: %v, want CONCURRENT_TRANSACTIONS", err)
+		}
+		open()
+		synctest.Wait()
+		crashed := start(t, log.copy(), &memMarkers{})
+		defer crashed.Close()
+		if s := crashed.state("x"); s != txn.CompleteCommit {
+			t.Fatalf("state %v in the log, want %v", s, txn.CompleteCommit)
+		}
+	})
+}
+
+// A completion may lie in memory only until the request that waited for it writes: when the log refuses that, or the leader dies, the debt is paid again.
+func TestACompletionThatIsRefusedWithTheNextBeginIsDoneAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &memLog{}
+		h := start(t, log, &memMarkers{})
+		defer h.Close()
+		who := h.init("x")
+		h.add("x", who, 0)
+		open := h.markers.close()
+		next := h.end("x", who, true)
+		begun := make(chan error, 1)
+		go func() { begun <- h.addErr("x", next, 0) }()
+		synctest.Wait()
+		log.setRefuse(errOffline)
+		open()
+		if err := <-begun; err != kerr.CoordinatorNotAvailable {
+			t.Fatalf("AddPartitions on a log that refuses: %v, want COORDINATOR_NOT_AVAILABLE", err)
+		}
+		log.setRefuse(nil)
+		for h.addErr("x", next, 0) != nil {
+			time.Sleep(time.Millisecond)
+		}
+		if s := h.state("x"); s != txn.Ongoing {
+			t.Fatalf("state %v, want %v", s, txn.Ongoing)
+		}
+		for _, m := range h.markers.all() {
+			if m != "t/0 commit 1000/1" {
+				t.Fatalf("marker %s", m)
+			}
+		}
+	})
+}
+
 func TestAWaitForMarkersIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, &memLog{}, &memMarkers{})

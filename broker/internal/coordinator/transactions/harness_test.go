@@ -21,6 +21,7 @@ type memLog struct {
 	end     int64
 	refuse  error
 	refused int
+	appends int // that were not refused
 }
 
 func (l *memLog) Append(_ context.Context, batches []byte) error {
@@ -36,6 +37,7 @@ func (l *memLog) Append(_ context.Context, batches []byte) error {
 		l.refused++
 		return l.refuse
 	}
+	l.appends++
 	for len(batches) > 0 {
 		size := 12 + int(binary.BigEndian.Uint32(batches[8:]))
 		b := slices.Clone(batches[:size])
@@ -84,6 +86,12 @@ func (l *memLog) hold() (open func()) {
 		l.mu.Unlock()
 		close(gate)
 	})
+}
+
+func (l *memLog) appended() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.appends
 }
 
 // copy is what a crash leaves.
