@@ -23,7 +23,11 @@ func (in *interpreter) internal(t *testing.T, m machine) {
 		for _, r := range in.c.Expect.Internal[topic] {
 			// The library writes the headers of a record to the changelogs of joins too, where nothing reads them.
 			bare := strings.HasSuffix(topic, joinChangelog) || strings.HasSuffix(topic, "-subscription-store-changelog")
-			want = append(want, rawShown(r[0], r[1], r[2], len(r) > 3 && !bare))
+			headers := []any{}
+			if len(r) > 3 && !bare {
+				headers = r[3].([]any)
+			}
+			want = append(want, rawShown(r[0], r[1], r[2], headers))
 		}
 		var have []string
 		raw, err := m.written("golden-" + topic)
@@ -31,12 +35,16 @@ func (in *interpreter) internal(t *testing.T, m machine) {
 			t.Fatal(err)
 		}
 		for _, r := range raw {
-			have = append(have, rawShown(hexOrNil(r.Key), hexOrNil(r.Value), float64(r.Timestamp), len(r.Headers) > 0))
+			headers := []any{}
+			for _, h := range r.Headers {
+				headers = append(headers, []any{h.Key, hexOrNil(h.Value)})
+			}
+			have = append(have, rawShown(hexOrNil(r.Key), hexOrNil(r.Value), float64(r.Timestamp), headers))
 		}
 		if in.processed(topic) {
 			have = firsts(have)
 		}
-		if history := in.history(topic); history > 0 {
+		if history, ok := in.history(topic); ok {
 			want = notTooOld(want, history)
 		}
 		want = in.kept(topic, want)
@@ -115,14 +123,14 @@ func missing(have, want []string) string {
 	return ""
 }
 
-// history is how far back the versioned store of a changelog reaches, 0 when it is none.
-func (in *interpreter) history(topic string) (history float64) {
+// history is how far back the versioned store of a changelog reaches; ok is false for another's.
+func (in *interpreter) history(topic string) (history float64, ok bool) {
 	for i := range in.c.Topology {
 		if op := &in.c.Topology[i]; op.Versioned != nil && op.Store+"-changelog" == topic {
-			history = float64(op.history().Milliseconds())
+			history, ok = float64(op.history().Milliseconds()), true
 		}
 	}
-	return history
+	return history, ok
 }
 
 // notTooOld leaves out what is older than the history. The library writes such a record to the changelog, although its store does not take it; ours does not,
@@ -196,7 +204,7 @@ func said(all []string) map[string]string {
 	for _, r := range all {
 		key, rest, _ := strings.Cut(r, "=")
 		value, at, _ := strings.Cut(rest, "@")
-		at, _, _ = strings.Cut(at, " ") // whether it had headers is not kept with a version
+		at, _, _ = strings.Cut(at, " ") // the headers are not kept with a version
 		last[key+"@"+at] = value
 	}
 	return last
@@ -260,7 +268,7 @@ func hexOrNil(b []byte) any {
 	return hex.EncodeToString(b)
 }
 
-func rawShown(key, value, ts any, headers bool) string {
+func rawShown(key, value, ts any, headers []any) string {
 	return fmt.Sprintf("%v=%v@%v %v", key, value, ts, headers)
 }
 
