@@ -17,10 +17,8 @@
 //   - a key that changes several times between two commits is written once, with its last value, and the keys of a commit are sorted; only the order within one key
 //     is the same;
 //   - a window or session that is too old to be kept, and a version older than the history, is not written: nobody could read it;
-//   - a versioned store remembers that a key was given a value and lost it again at one and the same time; Kafka Streams forgets both unless its changelog was
-//     compacted between a crash and its restore, so that there a late value for an earlier time can become the latest;
-//   - a versioned store logs what it was told since the last commit in the order of time, and says the latest version of a key again after one of its past: in Kafka
-//     Streams' order of arrival a late record that compaction leaves as the only one of its key would win;
+//   - a versioned store says the latest version of a key again after one of its past, at the end of the commit: in Kafka Streams' changelog a late record that compaction
+//     leaves as the only one of its key would win;
 //   - records of buffers have a timestamp, where Kafka Streams' have none;
 //   - a row that came and went between two commits leaves a tombstone, also with a cache;
 //   - the headers of records are not written to the changelogs of joins, where nothing reads them;

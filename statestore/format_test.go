@@ -166,8 +166,8 @@ func TestVersionedAnswersAsKafka(t *testing.T) {
 	say(s, 25, "u", 30)
 	say(s, 5, "t", 10)
 	asOf(s, math.MaxInt64, "")
-	// Each of the six times once, the last one last, so that compaction keeps that.
-	expectChangelog(t, s, "61=74@5", "61=76@10", "61=77@15", "61=79@20", "61=75@25", "61=null@30")
+	// As it was said, and the last of it last, so that compaction keeps that.
+	expectChangelog(t, s, "61=78@10", "61=79@20", "61=77@15", "61=76@10", "61=null@30", "61=75@25", "61=74@5", "61=null@30")
 	say(s, 100, "s", latest)
 	say(s, 50, "r", 100)
 	say(s, 49, "q", statestore.NotPut)
@@ -189,6 +189,60 @@ func TestVersionedAnswersAsKafka(t *testing.T) {
 	asOf(s, 24, "")
 	asOf(s, 16, "x@15")
 	asOf(s, 11, "")
+}
+
+// TestDeletionTakesAValueOfItsTimeBack, as in Kafka Streams, so that one which comes late for an earlier time is the latest: also after a restore, whether or not a commit was
+// between the two.
+func TestDeletionTakesAValueOfItsTimeBack(t *testing.T) {
+	spec := statestore.Versioned("v", serde.String, serde.Int64, time.Hour)
+	for _, commitAfter := range []int{0, 1, 2, 3} {
+		t.Run(fmt.Sprint("commit after ", commitAfter), func(t *testing.T) {
+			e := memstore.New()
+			p, _ := e.Partition("v", 0)
+			open := func(p statestore.Partition) statestore.VersionedStore[string, int64] {
+				opened, err := spec.Open(statestore.Backend{Partition: p})
+				try(t, err)
+				return opened.(statestore.VersionedStore[string, int64])
+			}
+			q, _ := e.Partition("v", 1)
+			r, err := spec.Restore(q)
+			try(t, err)
+			s := open(p)
+			commit := func() {
+				b, c := e.NewBatch(), e.NewBatch()
+				try(t, s.Changelog(func(key, value []byte, timestamp int64) error { return r.Add(c, key, value, timestamp) }))
+				try(t, s.Stage(b), b.Commit(), r.Seal(c), c.Commit())
+				s.Committed()
+			}
+			for i, put := range []func() (int64, error){
+				func() (int64, error) { return s.Put("a", 1, 20) },
+				func() (int64, error) { return s.Delete("a", 20) },
+				func() (int64, error) { return s.Put("a", 2, 10) },
+				func() (int64, error) { return s.Put("kept", 1, 10) },
+				func() (int64, error) { return s.Put("kept", 2, 20) },
+				func() (int64, error) { return s.Delete("kept", 20) },
+				func() (int64, error) { return s.Put("kept", 3, 15) },
+			} {
+				if i == commitAfter {
+					commit()
+				}
+				_, err := put()
+				try(t, err)
+			}
+			commit()
+			for name, s := range map[string]statestore.VersionedStore[string, int64]{"live": s, "restored": open(q)} {
+				if v, from, found, err := s.Get("a"); v != 2 || from != 10 || !found || err != nil {
+					t.Errorf("%s: a is %d since %d, %v, %v, want 2 since 10", name, v, from, found, err)
+				}
+				if v, _, found, err := s.Get("kept"); found || err != nil {
+					t.Errorf("%s: kept is %d, %v, want nothing", name, v, err)
+				}
+				if v, from, found, err := s.GetAsOf("kept", 19); v != 3 || from != 15 || !found || err != nil {
+					t.Errorf("%s: kept is %d since %d as of 19, %v, %v, want 3 since 15", name, v, from, found, err)
+				}
+			}
+		})
+	}
 }
 
 // TestLateVersionIsLoggedBeforeTheLatest: a compacted changelog keeps the last record of a key, which must be the latest version, also over a commit.

@@ -47,7 +47,7 @@ func (r *versionedRestorer) Add(b Batch, key, value []byte, timestamp int64) err
 	if _, err := r.versions.put(key, value, timestamp); err != nil {
 		return err
 	}
-	r.versions.log.Discard()
+	r.versions.notes.discard()
 	if r.versions.StagedBytes() < restoreStageBytes {
 		return nil
 	}

@@ -3,8 +3,6 @@ package statestore
 import (
 	"encoding/binary"
 	"fmt"
-
-	"github.com/millrace-io/millrace/statestore/internal/overlay"
 )
 
 // A versioned store is a record of what was said of each key: a value or nothing, from a time on. It lies in the engine in two parts:
@@ -18,6 +16,9 @@ import (
 //
 // Times at which something was said are the validFrom and validTo of the history and the time of the latest. A deletion that has nothing before it leaves an entry from
 // its time to its time. A time that no entry covers had nothing. The history is cut into segments of validTo and forgotten with them, see segments.
+//
+// A deletion at the time of the latest takes back what was said of that time, as in Kafka Streams: unless something ends there, nothing is known of it any more, and a value
+// that comes late for an earlier time is the latest.
 const (
 	latestPrefix    = 0xff // segments are not negative
 	historySuffix   = 8
@@ -29,9 +30,7 @@ const (
 type versions struct {
 	latest  core
 	history retained
-	// log has what was said since the last commit, by time | key; values are has | value. A changelog of that order passes the same test of what is too late, and it
-	// ends with the last thing said of each key, so that compaction keeps that one.
-	log *overlay.Table
+	notes   versionNotes
 
 	walk           merged
 	key, engineOld []byte // scratch: a key of the history; a value that moves there
@@ -46,7 +45,7 @@ func (s *versions) open(name string, b Backend, history int64) error {
 	half := b
 	half.CacheBytes /= 2
 	s.latest = newCore(name, half, false, prefixed(latestPrefix))
-	s.log = overlay.New(0)
+	s.notes = newVersionNotes()
 	return s.history.open(name, half, false, history, historyEnd)
 }
 
@@ -158,22 +157,25 @@ func (s *versions) put(key, value []byte, timestamp int64) (validTo int64, err e
 		s.keep(key, period{from: timeOf(latest), to: timestamp, has: true, value: latest[timestampBytes:]})
 	}
 	if value == nil {
-		err = s.remove(key, timestamp, found)
+		err = s.remove(key, timestamp, found, found && timestamp == timeOf(latest))
 	} else {
 		s.latest.encoded = append(binary.BigEndian.AppendUint64(s.latest.encoded[:0], uint64(timestamp)), value...)
 		s.latest.table.Put(key, s.latest.encoded)
 	}
-	s.note(key, value, value != nil, timestamp)
+	s.notes.add(key, value, timestamp, false)
 	return StillValid, err
 }
 
 // oldest is the first time of the history.
 func (s *versions) oldest() int64 { return s.history.observed - s.history.retention }
 
-// remove removes the latest value. The history remembers the time of it.
-func (s *versions) remove(key []byte, timestamp int64, found bool) error {
+// remove removes the latest value, if one was found. The history remembers the time of it, but for a value of the same time, which is taken back.
+func (s *versions) remove(key []byte, timestamp int64, found, takenBack bool) error {
 	if found {
 		s.latest.delete(key, timestamp)
+	}
+	if takenBack {
+		return nil
 	}
 	s.key = binary.BigEndian.AppendUint64(append(s.key[:0], key...), uint64(timestamp))
 	_, known, err := s.history.get(s.key)
@@ -200,32 +202,8 @@ func (s *versions) insert(key, value []byte, timestamp, limit int64) (validTo in
 		}
 	}
 	s.keep(key, period{from: timestamp, to: validTo, has: value != nil, value: value})
-	s.note(key, value, value != nil, timestamp)
-	return validTo, s.noteLast(key)
-}
-
-// note adds something said to the log.
-func (s *versions) note(key, value []byte, has bool, timestamp int64) {
-	s.key = append(binary.BigEndian.AppendUint64(s.key[:0], uint64(timestamp)), key...)
-	s.engineOld = append(append(s.engineOld[:0], flagOf(has)), value...)
-	s.log.Put(s.key, s.engineOld)
-}
-
-// noteLast says the last thing again after a late one: else compaction would keep the late one alone.
-func (s *versions) noteLast(key []byte) error {
-	latest, found, err := s.latest.get(key)
-	if err != nil {
-		return err
-	}
-	if found {
-		s.note(key, latest[timestampBytes:], true, timeOf(latest))
-		return nil
-	}
-	last, found, err := s.lastTime(key)
-	if err == nil && found {
-		s.note(key, nil, false, last)
-	}
-	return err
+	s.notes.add(key, value, timestamp, true)
+	return validTo, nil
 }
 
 // get returns what a key had at a time, valid until the store's next call.
@@ -252,22 +230,29 @@ func (s *versions) ObservedTime() int64 { return s.history.observed }
 func (s *versions) Flush() error { return nil }
 
 func (s *versions) StagedBytes() int {
-	return s.latest.StagedBytes() + s.history.StagedBytes() + s.log.StagedBytes()
+	return s.latest.StagedBytes() + s.history.StagedBytes() + s.notes.stagedBytes()
 }
 
-// Changelog emits all that was said since the last commit, by time, then key; see log.
+// Changelog emits all that was said since the last commit, in that order, and then says the latest version of each key again after one of its past: else compaction would
+// keep the late one alone.
 func (s *versions) Changelog(emit func(key, value []byte, timestamp int64) error) error {
-	for _, i := range s.log.Sorted() {
-		key, v, _ := s.log.EntryAt(i)
-		var value []byte
-		if v[0] == hasOne {
-			value = v[1:]
-		}
-		if err := emit(key[8:], value, timeOf(key)); err != nil {
+	if err := s.notes.each(emit); err != nil {
+		return err
+	}
+	return s.notes.eachLate(func(key []byte) error {
+		latest, found, err := s.latest.get(key)
+		if err != nil {
 			return err
 		}
-	}
-	return nil
+		if found {
+			return emit(key, latest[timestampBytes:], timeOf(latest))
+		}
+		last, found, err := s.lastTime(key)
+		if err != nil || !found {
+			return err
+		}
+		return emit(key, nil, last)
+	})
 }
 
 func (s *versions) Stage(b Batch) error {
@@ -280,13 +265,13 @@ func (s *versions) Stage(b Batch) error {
 func (s *versions) Committed() {
 	s.latest.Committed()
 	s.history.Committed()
-	s.log.Discard()
+	s.notes.discard()
 }
 
 func (s *versions) Discard() {
 	s.latest.Discard()
 	s.history.Discard()
-	s.log.Discard()
+	s.notes.discard()
 }
 
 func (s *versions) Close() error {
