@@ -80,6 +80,9 @@ const (
 	// DefaultLoadWait spares the client a back-off of 100 ms or more when a shard loads in less than this.
 	DefaultLoadWait = 500 * time.Millisecond
 
+	// leaveFor is how long what was left for the next step stays out of the log. The next request of a busy client takes well below a millisecond.
+	leaveFor = 5 * time.Millisecond
+
 	// loadReadBytes is how much of the log one Read of a load asks for (Kafka's offsets.load.buffer.size).
 	loadReadBytes = 5 << 20
 

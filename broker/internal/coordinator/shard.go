@@ -38,6 +38,7 @@ type Shard[M Machine] struct {
 		refusals int           // appends refused in a row
 		flushing bool          // somebody appends; next fills meanwhile
 		doomed   bool          // a step panicked during that append: its end is the machine's
+		leaving  bool          // flushLeft will run
 		timer    *time.Timer
 		timerAt  time.Time // zero: not set
 	}
@@ -68,24 +69,36 @@ func (s *Shard[M]) Do(ctx context.Context, step func(m M, now time.Time, w *Writ
 	return s.stepLocked(ctx, step)
 }
 
-// DoAhead is Do for a step that may know of another one that comes at once. When step says so, what it wrote goes into the
-// log with what the other one writes, in one append, and DoAhead returns without waiting for it. The other one comes through
-// Do, even if there is nothing left for it to do: until then the log lacks what memory has.
-func (s *Shard[M]) DoAhead(ctx context.Context, step func(m M, now time.Time, w *Writer) (followed bool)) error {
+// Leave is Do for a step whose writes nobody waits for. They go into the log with what the next step writes, in one append, or after leaveFor when there is no next
+// one: until then the log lacks what memory has. It returns at once.
+func (s *Shard[M]) Leave(ctx context.Context, step func(m M, now time.Time, w *Writer)) error {
 	if err := s.lockActive(ctx); err != nil {
 		return err
 	}
 	f := s.mu.next
-	followed := false
-	s.apply(func(m M, now time.Time, w *Writer) { followed = step(m, now, w) })
-	if !followed {
+	s.apply(step)
+	switch {
+	case f.batches.empty():
 		return s.finishLocked(ctx, f)
-	}
-	if s.mu.flushing {
-		f.steps++ // whoever appends just now appends this too, if the other step does not
+	case s.mu.flushing:
+		f.steps++ // whoever appends just now goes on with this
+	case !s.mu.leaving:
+		s.mu.leaving = true
+		time.AfterFunc(leaveFor, s.flushLeft)
 	}
 	s.mu.Unlock()
 	return nil
+}
+
+// flushLeft appends what was left, unless a step took it along. It runs on a timer's goroutine.
+func (s *Shard[M]) flushLeft() {
+	s.mu.Lock()
+	s.mu.leaving = false
+	if s.mu.phase != active || s.mu.flushing || s.mu.next.batches.empty() {
+		s.mu.Unlock()
+		return
+	}
+	s.flush()
 }
 
 // DoTxn is Do for a step that writes under a producer: a log that can tell beforehand refuses without harm.

@@ -107,49 +107,60 @@ func TestStepsGatherBehindAnAppend(t *testing.T) {
 	})
 }
 
-func TestAStepAheadGoesIntoTheLogWithTheNext(t *testing.T) {
+func leave(t *testing.T, shard *Shard[*sums], key string, n int) {
+	t.Helper()
+	if err := shard.Leave(ctx, plus(key, n)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatIsLeftGoesIntoTheLogWithTheNextStep(t *testing.T) {
 	nothing := func(*sums, time.Time, *Writer) {}
 	for name, next := range map[string]func(m *sums, now time.Time, w *Writer){"that writes": plus("a", 10), "that writes nothing": nothing} {
 		t.Run(name, func(t *testing.T) {
-			log := &fakeLog{}
-			set := newSumSet(nil)
-			defer set.Close()
-			shard := lead(set, log)
-			told := false
-			ahead := func(followed bool) {
-				t.Helper()
-				err := shard.DoAhead(ctx, func(m *sums, now time.Time, w *Writer) bool {
-					plus("a", 1)(m, now, w)
-					w.After(func() { told = true })
-					return followed
-				})
+			synctest.Test(t, func(t *testing.T) {
+				log := &fakeLog{}
+				set := newSumSet(nil)
+				defer set.Close()
+				shard := lead(set, log)
+				leave(t, shard, "a", 1)
+				leave(t, shard, "a", 1)
+				if log.appends != 0 {
+					t.Fatalf("%d appends before the next step", log.appends)
+				}
+				if err := shard.Do(ctx, next); err != nil {
+					t.Fatal(err)
+				}
+				want, err := total(shard, "a")
 				if err != nil {
 					t.Fatal(err)
 				}
-			}
-			ahead(true)
-			if log.appends != 0 || told {
-				t.Fatalf("ahead of the next: %d appends, told %v", log.appends, told)
-			}
-			if err := shard.Do(ctx, next); err != nil {
-				t.Fatal(err)
-			}
-			want, err := total(shard, "a")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := replayed(log, "a"); got != want || log.appends != 1 || !told {
-				t.Fatalf("with the next: %d in the log of %d, %d appends, told %v", got, want, log.appends, told)
-			}
-			ahead(false)
-			if got := replayed(log, "a"); got != want+1 || log.appends != 2 {
-				t.Fatalf("without a next: %d in the log of %d, %d appends", got, want+1, log.appends)
-			}
+				if got := replayed(log, "a"); got != want || log.appends != 1 {
+					t.Fatalf("with the next: %d of %d in the log, %d appends", got, want, log.appends)
+				}
+			})
 		})
 	}
 }
 
-func TestAStepAheadThatMeetsAnAppendIsWrittenBehindIt(t *testing.T) {
+func TestWhatIsLeftGoesIntoTheLogWithoutANextStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{}
+		set := newSumSet(nil)
+		defer set.Close()
+		shard := lead(set, log)
+		for want := 1; want <= 3; want++ {
+			leave(t, shard, "a", 1)
+			time.Sleep(leaveFor)
+			synctest.Wait()
+			if got := replayed(log, "a"); got != want || log.appends != want {
+				t.Fatalf("after %v: %d of %d in the log, %d appends", leaveFor, got, want, log.appends)
+			}
+		}
+	})
+}
+
+func TestWhatIsLeftDuringAnAppendIsWrittenBehindIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &fakeLog{gate: make(chan struct{}, 2)}
 		set := newSumSet(nil)
@@ -157,18 +168,39 @@ func TestAStepAheadThatMeetsAnAppendIsWrittenBehindIt(t *testing.T) {
 		shard := lead(set, log)
 		go func() { _ = shard.Do(ctx, plus("a", 1)) }()
 		synctest.Wait()
-		err := shard.DoAhead(ctx, func(m *sums, now time.Time, w *Writer) bool {
-			plus("a", 10)(m, now, w)
-			return true
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		began := time.Now()
+		leave(t, shard, "a", 10)
 		log.gate <- struct{}{}
 		log.gate <- struct{}{}
 		synctest.Wait()
 		if got := replayed(log, "a"); got != 11 {
 			t.Fatalf("the log adds up to %d, want 11", got)
+		}
+		if waited := time.Since(began); waited != 0 {
+			t.Fatalf("it waited %v", waited)
+		}
+	})
+}
+
+func TestWhatIsLeftIsForgottenWithTheState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{}
+		set := newSumSet(nil)
+		defer set.Close()
+		shard := lead(set, log)
+		leave(t, shard, "a", 1)
+		log.set(func(l *fakeLog) { l.refuse = errBroken })
+		time.Sleep(leaveFor)
+		synctest.Wait()
+		if n, err := total(shard, "a"); n != 0 || err != nil {
+			t.Fatalf("the sum is %d, error %v; the log refused it", n, err)
+		}
+		leave(t, shard, "a", 2)
+		set.Close()
+		time.Sleep(2 * leaveFor)
+		synctest.Wait()
+		if log.appends != 1 {
+			t.Fatalf("%d appends: the shard wrote after it was resigned", log.appends)
 		}
 	})
 }

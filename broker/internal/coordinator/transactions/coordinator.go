@@ -142,12 +142,11 @@ func (c *Coordinator) runFor(ctx context.Context, id string, request func(*txn.C
 			return failed(err)
 		}
 		var step txn.Step
-		var of *machine
-		var pending *end
+		var ended, dropped <-chan struct{}
 		err = shard.Do(ctx, func(m *machine, now time.Time, w *coordinator.Writer) {
 			step = request(m.Coordinator, now)
 			if step.Wait {
-				of, pending = m, m.endOf(id)
+				ended, dropped = m.endOf(id), m.ctx.Done()
 			}
 			m.takeFor(step, w, settle)
 		})
@@ -167,16 +166,13 @@ func (c *Coordinator) runFor(ctx context.Context, id string, request func(*txn.C
 			defer patience.Stop()
 		}
 		select {
-		case <-pending.done:
-			continue
-		case <-of.ctx.Done():
-			continue
+		case <-ended:
+		case <-dropped:
 		case <-patience.C:
+			return step.Reply
 		case <-ctx.Done():
+			return step.Reply
 		}
-		// A failure leaves nothing to leave: the incarnation has ended.
-		_ = shard.Do(ctx, func(m *machine, _ time.Time, _ *coordinator.Writer) { of.leave(id, pending) })
-		return step.Reply
 	}
 }
 

@@ -18,18 +18,12 @@ type machine struct {
 	epoch     int32
 	ctx       context.Context // ends with the incarnation
 	cancel    context.CancelFunc
-	settling  sync.WaitGroup  // added to under c.mu, while ctx lives
-	ends      map[string]*end // under the shard's lock: transactions in Prepare for whose markers somebody waits
-}
-
-// end is what those wait for who come while the markers of an id's transaction are written.
-type end struct {
-	done    chan struct{} // closed when the transaction is complete
-	waiting int           // how many there are, one or more; under the shard's lock
+	settling  sync.WaitGroup           // added to under c.mu, while ctx lives
+	ends      map[string]chan struct{} // under the shard's lock; closed when the transaction of the id has its markers
 }
 
 func (c *Coordinator) newMachine(partition, epoch int32) *machine {
-	m := &machine{c: c, partition: partition, epoch: epoch, ends: make(map[string]*end)}
+	m := &machine{c: c, partition: partition, epoch: epoch, ends: make(map[string]chan struct{})}
 	m.Coordinator = txn.New(txn.Config{
 		MaxTimeout:    c.cfg.MaxTimeout,
 		IDExpiration:  c.cfg.IDExpiration,
@@ -71,14 +65,11 @@ func (m *machine) Loaded(now time.Time) {
 	}
 }
 
-// take applies and writes what a step came to; what it ends is settled when that is committed. awaited says that somebody
-// waited for what it completed, and comes with a step of his own now.
-func (m *machine) take(step txn.Step, w *coordinator.Writer) (awaited bool) {
-	return m.takeFor(step, w, (*machine).settle)
-}
+// take applies and writes what a step came to; what it ends is settled when that is committed.
+func (m *machine) take(step txn.Step, w *coordinator.Writer) { m.takeFor(step, w, (*machine).settle) }
 
 // takeFor is take with another way to settle.
-func (m *machine) takeFor(step txn.Step, w *coordinator.Writer, settle func(*machine, txn.Markers)) (awaited bool) {
+func (m *machine) takeFor(step txn.Step, w *coordinator.Writer, settle func(*machine, txn.Markers)) {
 	for _, ch := range step.Changes {
 		m.ApplyChange(ch)
 		w.Append(ch.Record())
@@ -86,42 +77,25 @@ func (m *machine) takeFor(step txn.Step, w *coordinator.Writer, settle func(*mac
 	for _, ch := range step.Changes {
 		if d, owed := m.Debt(ch.ID); owed {
 			w.After(func() { settle(m, d) })
-		} else if m.wake(ch.ID) {
-			awaited = true
+		} else {
+			m.wake(ch.ID)
 		}
 	}
-	return awaited
 }
 
-// endOf counts the caller among those who wait for the transaction that id has in Prepare. Each of them comes back to the shard with a step through Do, when the
-// transaction is complete or with leave before.
-func (m *machine) endOf(id string) *end {
-	e := m.ends[id]
-	if e == nil {
-		e = &end{done: make(chan struct{})}
-		m.ends[id] = e
+// endOf is closed when the transaction that id has in Prepare is complete.
+func (m *machine) endOf(id string) <-chan struct{} {
+	ch := m.ends[id]
+	if ch == nil {
+		ch = make(chan struct{})
+		m.ends[id] = ch
 	}
-	e.waiting++
-	return e
+	return ch
 }
 
-// leave is the step of one who waits for e no longer.
-func (m *machine) leave(id string, e *end) {
-	if m.ends[id] != e {
-		return // complete meanwhile
-	}
-	if e.waiting--; e.waiting == 0 {
+func (m *machine) wake(id string) {
+	if ch := m.ends[id]; ch != nil {
+		close(ch)
 		delete(m.ends, id)
 	}
-}
-
-// wake says whether somebody waited.
-func (m *machine) wake(id string) bool {
-	e := m.ends[id]
-	if e == nil {
-		return false
-	}
-	close(e.done)
-	delete(m.ends, id)
-	return true
 }

@@ -152,15 +152,17 @@ func (m *machine) writeMarkers(ctx context.Context, d txn.Markers, left []txn.To
 	return written, rest, why
 }
 
-// note tells the machine of written markers; it says whether there is a point in going on. When the producer's next request waits for the last of them, the
-// completion is written with what that request writes, and not waited for: one append and one flush less for each transaction of a busy producer.
+// note tells the machine of written markers; it says whether there is a point in going on. Nobody waits for the completion: it is left to be written with what the
+// producer's next request writes, one append and one flush less for each transaction of a busy producer. A crash before leaves the debt as it was.
 func (m *machine) note(d txn.Markers, written []txn.TopicPartition) bool {
 	shard, err := m.c.set.Shard(m.partition)
 	if err != nil {
 		return false
 	}
-	err = shard.DoAhead(m.ctx, func(now *machine, at time.Time, w *coordinator.Writer) (followed bool) {
-		return now == m && m.take(m.MarkersWritten(at, d.TransactionalID, d.Identity, written), w)
+	err = shard.Leave(m.ctx, func(now *machine, at time.Time, w *coordinator.Writer) {
+		if now == m {
+			m.take(m.MarkersWritten(at, d.TransactionalID, d.Identity, written), w)
+		}
 	})
 	// After any failure the shard has reloaded, or will, and finds the debt again.
 	return err == nil
