@@ -38,13 +38,14 @@ func (s *Server) assemble() (_ *api.Node, _ *parts, err error) {
 	p.cluster, err = cluster.Open(cluster.Config{
 		FS: cfg.FS, Dir: s.dir.sub(metadataDir), NodeID: cfg.NodeID, Rack: cfg.settings.String("broker.rack"),
 		Clean: s.dir.clean, Settings: cfg.settings, Features: api.DefaultFeatures(), Log: s.log,
+		Failed: func(err error) { p.replicas.Fail(err) }, // not before all parts are there: opening the metadata fails otherwise
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	p.replicas, err = replica.Open(replica.Config{
 		FS: cfg.FS, Dir: s.dir.sub(topicsDir), NodeID: cfg.NodeID, Flush: cfg.flush,
-		Settings: p.cluster.Settings, Now: cfg.Now, Log: s.log, Clean: s.dir.clean, Purged: func(id controller.TopicID) { s.purged(p, id) },
+		Settings: p.cluster.Settings, Now: cfg.Now, Log: s.log, Clean: s.dir.clean, Failed: p.cluster.Fail, Purged: func(id controller.TopicID) { s.purged(p, id) },
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, p.cluster.Close())

@@ -18,7 +18,7 @@ import (
 //	format      one line, "millrace data 1"; a program that knows less refuses the directory
 //	clean       there when the last server closed everything; removed before anything is written
 //	metadata/   the cluster's metadata
-//	topics/     a directory for each partition, and the checkpoint of their logs
+//	topics/     a directory for each partition, the checkpoint of their logs, and the mark "offline" after a failed write until a start has read everything
 const (
 	lockFile     = "LOCK"
 	formatFile   = "format"

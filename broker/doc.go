@@ -8,6 +8,19 @@
 // loses nothing that was answered under that mode; a data directory is used by one process at a time and never by an older program than the one that
 // wrote it; and no client, slow, broken or hostile, stops the others or makes memory grow past the bounds that are named in limits.go.
 //
+// When the disk fails:
+//
+//	a write or flush fails, however           the data directory is offline: all partitions, coordinators and changes of metadata answer KAFKA_STORAGE_ERROR or that
+//	                                          their coordinator is not available, which clients try again; /healthz is 503, and the log says it once
+//	a call is refused (no room, no handles,   who asked is told KAFKA_STORAGE_ERROR; reads go on, and so do writes when it has passed
+//	a read-only file system)
+//	a batch does not hold, a file is gone     that partition is offline, and nothing of it is cut or served; the others work
+//	a read fails                              who asked is told KAFKA_STORAGE_ERROR, and may try again
+//
+// A directory that went offline comes back with the next start, which reads every batch of it and writes again what was not known to be on disk; a flush is never tried
+// again. Apache Kafka, with all its directories offline, ends its process; a Server stays, so that whoever runs it can ask what happened, and is to be restarted by what
+// watches /healthz.
+//
 // The package itself holds the server's life, its connections and its data directory. What requests mean is in internal/api, what logs do in
 // internal/replica and internal/commitlog, what the cluster knows of itself in internal/cluster and internal/controller.
 //

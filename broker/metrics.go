@@ -34,19 +34,19 @@ func (s *Server) Metrics() http.Handler {
 	return mux
 }
 
-// health answers 503 when restarting the server is the only thing that helps, or it goes down already. Partitions that are offline leave the others
-// working: they are named, and the answer is still 200.
+// health answers 503 when restarting the server is the only thing that helps, since the data directory is offline, or it goes down already. Partitions that are offline
+// by themselves leave the others working: they are counted, and the answer is still 200.
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	switch broken := s.parts.cluster.Err(); {
+	switch broken := s.parts.replicas.Err(); {
 	case s.isClosing():
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprintln(w, "shutting down")
 		return
 	case broken != nil:
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, "the metadata cannot be written: %v\n", broken)
+		fmt.Fprintf(w, "the data directory is offline: %v\n", broken)
 		return
 	}
 	offline := 0

@@ -148,6 +148,11 @@ func (g *gathering) partitions() {
 	}
 	g.gauge("kafka_server_replicamanager_partitioncount", "Partitions that this broker holds.", float64(len(each)))
 	g.gauge("kafka_server_replicamanager_offlinereplicacount", "Partitions that cannot be used because their log is damaged or cannot be written.", float64(offline))
+	down := 0
+	if g.s.parts.replicas.Err() != nil {
+		down = 1
+	}
+	g.gauge("kafka_log_logmanager_offlinelogdirectorycount", "1 when the data directory is offline because a write or flush failed; only a restart helps.", float64(down))
 	g.millis("kafka_log_logflushstats_logflushrateandtimems", "Time that flushing a log to disk took.", g.s.parts.replicas.Flushes(g.now))
 }
 

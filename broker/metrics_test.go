@@ -255,6 +255,8 @@ func TestHealthFailsWhenOnlyARestartHelps(t *testing.T) {
 	if status, _ := page(t, b, "/nothing"); status != http.StatusNotFound {
 		t.Errorf("a page that is none answers %d", status)
 	}
+	b.Server.Kill() // a clean end is not to be had
+	b.Ended()
 }
 
 func TestWaitingFetchesAreCounted(t *testing.T) {

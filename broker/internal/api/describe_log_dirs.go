@@ -14,6 +14,11 @@ func handleDescribeLogDirs(_ context.Context, n *Node, r *Request) (kmsg.Respons
 	resp := req.ResponseKind().(*kmsg.DescribeLogDirsResponse)
 	dir := kmsg.NewDescribeLogDirsResponseDir()
 	dir.Dir = n.DataDir
+	if err := n.Replicas.Err(); err != nil {
+		dir.ErrorCode, dir.TotalBytes, dir.UsableBytes = Code(err), -1, -1
+		resp.Dirs = append(resp.Dirs, dir)
+		return resp, nil
+	}
 	dir.TotalBytes, dir.UsableBytes = n.DiskSpace()
 	im := n.Image()
 	if req.Topics == nil {

@@ -17,6 +17,9 @@ const (
 	// maxFetchWait bounds a long poll, whatever the client asks for.
 	maxFetchWait = 5 * time.Minute
 
+	// fetchTopicIDs is the version from which on topics are named by id.
+	fetchTopicIDs = 13
+
 	// fetchLeaderHints is the version from which on an answer tells the new leader beside NOT_LEADER_OR_FOLLOWER (KIP-951).
 	fetchLeaderHints = 16
 
@@ -28,6 +31,9 @@ const (
 // something went wrong with a partition, or the time is up.
 func handleFetch(ctx context.Context, n *Node, r *Request) (kmsg.Response, error) {
 	req := r.Body.(*kmsg.FetchRequest)
+	if req.IsolationLevel != readUncommitted && req.IsolationLevel != readCommitted {
+		return refusedFetch(req, kerr.InvalidRequest), nil
+	}
 	plan, err := n.Sessions.begin(req, n.Now())
 	if err != nil {
 		resp := req.ResponseKind().(*kmsg.FetchResponse)
@@ -54,6 +60,26 @@ func handleFetch(ctx context.Context, n *Node, r *Request) (kmsg.Response, error
 	resp := &fetchAnswer{FetchResponse: f.answer(), sections: f.sections, release: f.drop}
 	answered = true
 	return resp, nil
+}
+
+// refusedFetch answers a request that cannot be looked at. Old versions have no place for that but the partitions.
+func refusedFetch(req *kmsg.FetchRequest, err *kerr.Error) *kmsg.FetchResponse {
+	resp := req.ResponseKind().(*kmsg.FetchResponse)
+	resp.ErrorCode = err.Code
+	if req.Version >= fetchTopicIDs {
+		return resp
+	}
+	for _, t := range req.Topics {
+		out := kmsg.FetchResponseTopic{Topic: t.Topic}
+		for _, p := range t.Partitions {
+			res := kmsg.NewFetchResponseTopicPartition()
+			res.Partition, res.ErrorCode, res.HighWatermark, res.RecordBatches = p.Partition, err.Code, -1, []byte{}
+			res.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
+			out.Partitions = append(out.Partitions, res)
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	return resp
 }
 
 // fetch is one Fetch request in process.
@@ -128,16 +154,23 @@ func (f *fetch) find(p *fetchPart) (*replica.Partition, error) {
 		return f.n.Replicas.Partition(p.topic, p.number)
 	}
 	part, err := f.n.Replicas.PartitionByID(p.id, p.number)
-	if err != nil && f.n.Image().TopicByID(p.id) == nil {
+	if err == nil {
+		p.found = true
+		return part, nil
+	}
+	if !p.found && f.n.Image().TopicByID(p.id) == nil {
 		return nil, kerr.UnknownTopicID
 	}
-	return part, err
+	return nil, err // of a topic that was there when the session began, too
 }
 
-func (f *fetch) byID() bool { return f.req.Version >= 13 }
+func (f *fetch) byID() bool { return f.req.Version >= fetchTopicIDs }
+
+// fromReplica reports whether the request says that it is a follower's.
+func (f *fetch) fromReplica() bool { return f.req.ReplicaID >= 0 || f.req.ReplicaState.ID >= 0 }
 
 func (f *fetch) readOne(p *fetchPart, got *fetched) {
-	if f.req.ReplicaID >= 0 || f.req.ReplicaState.ID >= 0 {
+	if f.fromReplica() {
 		got.err = kerr.NotLeaderForPartition // nobody else holds replicas of what this broker leads
 		return
 	}
@@ -343,6 +376,9 @@ func (f *fetch) hintLeader(resp *kmsg.FetchResponse, p *fetchPart, got *fetched,
 	}
 	meta := &t.Partitions[p.number]
 	out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = meta.Leader, meta.LeaderEpoch
+	if f.fromReplica() {
+		return // brokers know where the others are
+	}
 	for _, b := range resp.Brokers {
 		if b.NodeID == meta.Leader {
 			return

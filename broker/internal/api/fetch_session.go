@@ -97,6 +97,7 @@ type fetchPart struct {
 	maxBytes     int32
 	knownEpoch   int32 // leader epoch that the client knows, or -1
 	fetchedEpoch int32 // epoch of the last record that it fetched, or -1
+	found        bool  // the partition was there once: its topic id was a good one
 
 	told      bool // the fields below were sent
 	highWater int64
@@ -189,7 +190,7 @@ func (p *fetchPlan) done(served map[*fetchPart]bool) {
 
 // open makes a session for the partitions of a request; nil when there is no room for one.
 func (s *FetchSessions) open(req *kmsg.FetchRequest, parts []*fetchPart, now time.Time) *fetchSession {
-	if len(parts) == 0 || len(parts) > maxSessionPartitions {
+	if len(parts) > maxSessionPartitions {
 		return nil
 	}
 	session := &fetchSession{epoch: nextEpoch(initialEpoch), byID: req.Version >= 13, used: now, parts: slices.Clone(parts), index: map[fetchKey]*fetchPart{}}

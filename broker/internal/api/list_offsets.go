@@ -30,9 +30,18 @@ func handleListOffsets(_ context.Context, n *Node, r *Request) (kmsg.Response, e
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
 	twice := repeatedPartitions(req)
 	answered := map[partitionName]bool{}
+	topics := map[string]int{} // places in the answer, which names a topic once
 	for _, t := range req.Topics {
-		out := kmsg.NewListOffsetsResponseTopic()
-		out.Topic = t.Topic
+		if len(t.Partitions) == 0 {
+			continue
+		}
+		at, ok := topics[t.Topic]
+		if !ok {
+			at = len(resp.Topics)
+			topics[t.Topic] = at
+			resp.Topics = append(resp.Topics, kmsg.ListOffsetsResponseTopic{Topic: t.Topic})
+		}
+		out := &resp.Topics[at]
 		for _, p := range t.Partitions {
 			res := kmsg.NewListOffsetsResponseTopicPartition()
 			res.Partition = p.Partition
@@ -51,7 +60,6 @@ func handleListOffsets(_ context.Context, n *Node, r *Request) (kmsg.Response, e
 			}
 			out.Partitions = append(out.Partitions, res)
 		}
-		resp.Topics = append(resp.Topics, out)
 	}
 	return resp, nil
 }
@@ -83,11 +91,14 @@ func (n *Node) lookUpOffset(req *kmsg.ListOffsetsRequest, topic string, asked km
 	if err != nil {
 		return err
 	}
-	if req.ReplicaID >= 0 {
-		return kerr.NotLeaderForPartition // nobody else holds replicas of what this broker leads
+	if asked.CurrentLeaderEpoch < int32(record.NoLeaderEpoch) {
+		return kerr.FencedLeaderEpoch // before any that there was
 	}
 	if err := p.CheckEpoch(asked.CurrentLeaderEpoch); err != nil {
 		return err
+	}
+	if req.IsolationLevel != readUncommitted && req.IsolationLevel != readCommitted {
+		return kerr.InvalidRequest
 	}
 	found, err := p.LookUp(asked.Timestamp, req.IsolationLevel == readCommitted)
 	if err != nil {
@@ -97,5 +108,8 @@ func (n *Node) lookUpOffset(req *kmsg.ListOffsetsRequest, topic string, asked km
 	return nil
 }
 
-// readCommitted is the isolation level that shows the end of transactions only.
-const readCommitted = 1
+// Isolation levels: what of open transactions is seen.
+const (
+	readUncommitted = 0 // all
+	readCommitted   = 1 // nothing from the first one's begin on
+)

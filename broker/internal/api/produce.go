@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -38,9 +39,6 @@ func handleProduce(ctx context.Context, n *Node, r *Request) (kmsg.Response, err
 	req := r.Body.(*kmsg.ProduceRequest)
 	p := produce{n: n, req: req, now: n.Now()}
 	p.collect()
-	if req.Acks != acksNone && req.Acks != acksLeader && req.Acks != acksAll {
-		p.failAll(kerr.InvalidRequiredAcks)
-	}
 	p.check()
 	p.verify(ctx)
 	p.append()
@@ -63,12 +61,19 @@ type produce struct {
 	n      *Node
 	req    *kmsg.ProduceRequest
 	now    time.Time
+	topics []producedTopic
 	writes []write
+}
+
+// producedTopic is what a request names a topic by: from v13 its id, before its name.
+type producedTopic struct {
+	name string
+	id   [16]byte
 }
 
 // write is one partition's part of the request.
 type write struct {
-	topicAt  int // place of the topic in the request
+	topicAt  int // place of the topic in produce.topics
 	topic    string
 	number   int32
 	records  []byte
@@ -79,7 +84,7 @@ type write struct {
 	logKnown bool // the log itself refused: the answer tells its start
 }
 
-// collect lists the partitions; of one named twice the last naming counts.
+// collect lists the partitions by their topics; of a partition named twice the last naming counts, and a topic without partitions is passed over.
 func (p *produce) collect() {
 	type key struct {
 		topic  int
@@ -91,12 +96,16 @@ func (p *produce) collect() {
 	}
 	p.writes = make([]write, 0, total)
 	var seen map[key]int
+	var topics map[producedTopic]int
 	if total > 1 {
-		seen = make(map[key]int, total)
+		seen, topics = make(map[key]int, total), make(map[producedTopic]int, len(p.req.Topics))
 	}
 	im := p.n.Image()
 	for i := range p.req.Topics {
 		t := &p.req.Topics[i]
+		if len(t.Partitions) == 0 {
+			continue
+		}
 		name := t.Topic
 		if p.req.Version >= produceTopicIDs {
 			name = ""
@@ -104,14 +113,23 @@ func (p *produce) collect() {
 				name = topic.Name
 			}
 		}
+		named := producedTopic{name: t.Topic, id: t.TopicID}
+		topicAt, ok := topics[named]
+		if !ok {
+			topicAt = len(p.topics)
+			p.topics = append(p.topics, named)
+			if topics != nil {
+				topics[named] = topicAt
+			}
+		}
 		for j := range t.Partitions {
-			w := write{topicAt: i, topic: name, number: t.Partitions[j].Partition, records: t.Partitions[j].Records}
-			if at, ok := seen[key{i, w.number}]; ok {
+			w := write{topicAt: topicAt, topic: name, number: t.Partitions[j].Partition, records: t.Partitions[j].Records}
+			if at, ok := seen[key{topicAt, w.number}]; ok {
 				p.writes[at] = w
 				continue
 			}
 			if seen != nil {
-				seen[key{i, w.number}] = len(p.writes)
+				seen[key{topicAt, w.number}] = len(p.writes)
 			}
 			p.writes = append(p.writes, w)
 		}
@@ -124,65 +142,82 @@ func (p *produce) failAll(err error) {
 	}
 }
 
-// check finds the partitions and looks at the batches' headers.
+// check finds the partitions and looks at the batches' headers. One transactional batch without the transaction's id fails the request as a whole,
+// for nobody may write it.
 func (p *produce) check() {
-	for i := range p.writes {
-		w := &p.writes[i]
-		if w.err == nil {
-			w.err = p.checkOne(w)
+	if p.req.TransactionID == nil {
+		for i := range p.writes {
+			if b, _, err := nextBatch(p.writes[i].records); err == nil && b.Attributes().IsTransactional() {
+				p.failAll(kerr.TransactionalIDAuthorizationFailed)
+				return
+			}
 		}
 	}
-	if p.req.TransactionID != nil {
-		return
-	}
 	for i := range p.writes {
-		if w := &p.writes[i]; w.err == nil && record.Batch(w.records).Attributes().IsTransactional() {
-			p.failAll(kerr.TransactionalIDAuthorizationFailed)
-			return
-		}
+		p.writes[i].err = p.checkOne(&p.writes[i])
 	}
 }
 
+// checkOne looks in the order that Kafka does: at the partition, the shape of its records, the acknowledgements, and at what the log can take.
 func (p *produce) checkOne(w *write) (err error) {
 	if w.topic == "" && p.req.Version >= produceTopicIDs {
 		return kerr.UnknownTopicID
 	}
-	if controller.IsInternal(w.topic) {
-		return fmt.Errorf("%s is written by the broker alone: %w", w.topic, kerr.InvalidTopicException)
-	}
-	if w.part, err = p.n.Replicas.Partition(w.topic, w.number); err != nil {
+	internal := controller.IsInternal(w.topic)
+	if w.part, err = p.n.Replicas.Partition(w.topic, w.number); err != nil && !internal {
 		return err
+	}
+	if w.records, err = theBatch(w.records, p.req.Version); err != nil {
+		return err
+	}
+	if acks := p.req.Acks; acks != acksNone && acks != acksLeader && acks != acksAll {
+		return kerr.InvalidRequiredAcks
+	}
+	if internal {
+		return fmt.Errorf("%s is written by the broker alone: %w", w.topic, kerr.InvalidTopicException)
 	}
 	if p.req.Acks == acksAll {
 		if err := w.part.CanCommit(); err != nil {
 			return err
 		}
 	}
-	if err := checkBatch(w.records, p.req.Version); err != nil {
-		return err
-	}
-	batch := record.Batch(w.records)
-	if n := batch.Count(); n <= 0 || n-1 != int(batch.LastOffsetDelta()) {
-		w.logKnown = true
-		return fmt.Errorf("%w: batch says %d records, its last offset delta is %d", record.ErrInvalid, n, batch.LastOffsetDelta())
-	}
 	return nil
 }
 
-// checkBatch makes sure that there is exactly one whole batch of the current format.
-func checkBatch(records []byte, version int16) error {
-	batch, rest, err := record.Next(records)
+// theBatch makes sure that there is exactly one whole batch of the current format, and returns it. Bytes after it that are no whole batch are left out.
+func theBatch(records []byte, version int16) ([]byte, error) {
+	batch, rest, err := nextBatch(records)
 	switch {
-	case errors.Is(err, record.ErrShort) || len(records) == 0:
-		return &Fault{Kafka: kerr.InvalidRecord, Message: "A partition's records are exactly one whole record batch"}
+	case errors.Is(err, record.ErrShort):
+		return nil, &Fault{Kafka: kerr.InvalidRecord, Message: "A partition's records are exactly one whole record batch"}
 	case err != nil:
-		return err
-	case len(rest) > 0:
-		return &Fault{Kafka: kerr.InvalidRecord, Message: "A partition's records are exactly one record batch, here is more"}
+		return nil, err
 	case batch.Attributes().Codec() == record.Zstd && version < produceZstd:
-		return kerr.UnsupportedCompressionType
+		return nil, kerr.UnsupportedCompressionType
 	}
-	return nil
+	switch _, _, err := nextBatch(rest); {
+	case err == nil, errors.Is(err, record.ErrOldFormat):
+		return nil, &Fault{Kafka: kerr.InvalidRecord, Message: "A partition's records are exactly one record batch, here is more"}
+	case !errors.Is(err, record.ErrShort):
+		return nil, err
+	}
+	return batch, nil
+}
+
+// A batch's length comes after its base offset, and is at least that of the smallest entry that any format ever had.
+const (
+	lengthAt       = 8
+	smallestLength = 14
+)
+
+// nextBatch is [record.Next] for what a client sent: a length that no batch can have is corrupt even where the rest of the header is missing.
+func nextBatch(buf []byte) (record.Batch, []byte, error) {
+	if len(buf) >= record.LogOverhead {
+		if n := int32(binary.BigEndian.Uint32(buf[lengthAt:])); n < smallestLength {
+			return nil, nil, fmt.Errorf("%w: length %d", record.ErrCorrupt, n)
+		}
+	}
+	return record.Next(buf)
 }
 
 // verify asks the transaction coordinator about the partitions that a transaction is new to.
@@ -202,8 +237,8 @@ func (p *produce) verify(ctx context.Context) {
 			continue
 		}
 		batch := record.Batch(w.records)
-		if !batch.Attributes().IsTransactional() {
-			continue
+		if !batch.Attributes().IsTransactional() || batch.ProducerID() < 0 {
+			continue // the log refuses a transactional batch of nobody
 		}
 		var err error
 		w.guard, err = w.part.BeginVerification(batch, add)
@@ -322,11 +357,9 @@ func (p *produce) countErrors() {
 
 func (p *produce) answer(r *Request) *kmsg.ProduceResponse {
 	resp := p.req.ResponseKind().(*kmsg.ProduceResponse)
-	resp.Topics = make([]kmsg.ProduceResponseTopic, len(p.req.Topics))
-	for i := range p.req.Topics {
-		t := &p.req.Topics[i]
-		resp.Topics[i].Topic, resp.Topics[i].TopicID = t.Topic, t.TopicID
-		resp.Topics[i].Partitions = make([]kmsg.ProduceResponseTopicPartition, 0, len(t.Partitions))
+	resp.Topics = make([]kmsg.ProduceResponseTopic, len(p.topics))
+	for i, t := range p.topics {
+		resp.Topics[i].Topic, resp.Topics[i].TopicID = t.name, t.id
 	}
 	for i := range p.writes {
 		w := &p.writes[i]

@@ -40,6 +40,9 @@ type Config struct {
 	Settings *settings.Broker // as the broker was started
 	Features map[string]int16 // finalized at the cluster's creation
 	Log      *slog.Logger
+
+	// Failed is told, once, that the metadata can no longer be written; nil when nobody wants to know. It is called with a lock held and must not call back.
+	Failed func(error)
 }
 
 // Local is the metadata of a cluster of one broker.
@@ -47,7 +50,7 @@ type Local struct {
 	cfg      Config
 	image    atomic.Pointer[controller.Image]
 	settings atomic.Pointer[settings.Broker]
-	broken   atomic.Pointer[error] // set, with mu held, by a failed write; the directory is not written again
+	broken   atomic.Pointer[error] // set once, by a failed write or by Fail; the directory is not written again
 
 	mu sync.Mutex // held over a proposal, its write and its watchers: proposals are rare and must be in one order
 	// The fields below are guarded by mu.
@@ -130,19 +133,17 @@ func (l *Local) Watch(w Watch) {
 }
 
 // Propose lets decide look at the current image and makes the records that it returns part of the metadata. When Propose returns nil the records are
-// on disk, applied, and seen by every watcher. decide's own error is returned as it is, and nothing changes.
+// on disk, applied, and seen by every watcher. decide is called in any case, so that it can tell its caller what was asked for; its own error is returned as it is, and
+// nothing changes.
 func (l *Local) Propose(ctx context.Context, decide func(*controller.Image) ([]controller.Record, error)) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.Err(); err != nil {
-		return err
-	}
 	old := l.image.Load()
 	records, err := decide(old)
 	if err != nil || len(records) == 0 {
+		return err
+	}
+	if err := errors.Join(l.Err(), ctx.Err()); err != nil {
 		return err
 	}
 	now, err := controller.Apply(old, records...)
@@ -150,9 +151,7 @@ func (l *Local) Propose(ctx context.Context, decide func(*controller.Image) ([]c
 		return err
 	}
 	if err := l.store.append(old.Index(), records); err != nil {
-		// After a failed write or flush nobody knows what is on disk: it is not tried again.
-		l.cfg.Log.Error("the metadata log cannot be written; the broker must be restarted", "error", err)
-		return l.breakDown(fmt.Errorf("%w: %w", kerr.KafkaStorageError, err))
+		return l.writeFailed("the metadata log", err)
 	}
 	l.publish(now)
 	for _, w := range l.watches {
@@ -170,11 +169,28 @@ func (l *Local) Err() error {
 	return nil
 }
 
-// breakDown ends the writing for good. It is called with mu held.
-func (l *Local) breakDown(err error) error {
-	l.broken.Store(&err)
+// Fail ends the writing for good, since the directory failed elsewhere. It may be called from anywhere.
+func (l *Local) Fail(cause error) { l.breakDown(fmt.Errorf("%w: %w", kerr.KafkaStorageError, cause)) }
+
+// writeFailed returns what a proposer is told. A refused write may be tried again; after a write or flush that failed in another way nobody knows what is on disk: it is
+// not tried again.
+func (l *Local) writeFailed(what string, err error) error {
+	err = fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
+	if errors.Is(err, errRefused) {
+		l.cfg.Log.Warn(what+" cannot be written now", "error", err)
+		return err
+	}
+	if l.breakDown(err) {
+		l.cfg.Log.Error(what+" cannot be written; the broker must be restarted", "error", err)
+		if l.cfg.Failed != nil {
+			l.cfg.Failed(err)
+		}
+	}
 	return err
 }
+
+// breakDown ends the writing and reports whether it had not ended before.
+func (l *Local) breakDown(err error) bool { return l.broken.CompareAndSwap(nil, &err) }
 
 // publish makes an image visible.
 func (l *Local) publish(im *controller.Image) {
@@ -204,8 +220,8 @@ func (l *Local) compact(im *controller.Image) {
 		return
 	}
 	if err := l.store.rewrite(im); err != nil {
-		l.breakDown(fmt.Errorf("%w: %w", kerr.KafkaStorageError, err))
-		l.cfg.Log.Error("the metadata snapshot cannot be written; the broker must be restarted", "error", err)
+		l.writeFailed("the metadata snapshot", err) // the proposal itself is on disk
+		l.store.base = 2 * l.store.size             // the log goes on; another try comes when it is twice as long
 	}
 }
 
@@ -264,8 +280,6 @@ func (l *Local) internalTopic(name string) controller.NewTopic {
 func (l *Local) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.Err() == nil {
-		l.breakDown(ErrClosed)
-	}
+	l.breakDown(ErrClosed)
 	return l.store.close()
 }

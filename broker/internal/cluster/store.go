@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -27,9 +28,31 @@ type store struct {
 	fs   vfs.FS
 	dir  string
 	log  vfs.File
-	size int64 // bytes in log
+	size int64 // bytes of whole frames in log
+	torn int64 // bytes beyond that a refused write may have left
 	base int64 // bytes in the snapshot before it
 	buf  []byte
+}
+
+// errRefused is a write that the operating system refused for want of room or rights: nothing of it counts, and it may be tried again.
+var errRefused = errors.New("the metadata cannot be written now")
+
+// isRefusal tells whether a call other than a flush failed without a doubt about what the disk holds.
+func isRefusal(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// writeError says in which of the two ways a write failed.
+func writeError(what string, err error) error {
+	if isRefusal(err) {
+		return fmt.Errorf("cluster: %s: %w: %w", what, errRefused, err)
+	}
+	return fmt.Errorf("cluster: %s: %w", what, err)
 }
 
 // load returns the image on disk; nil when there is none yet.
@@ -121,7 +144,7 @@ func (s *store) rewrite(im *controller.Image) error {
 	s.base = int64(len(s.buf))
 	log, err := s.fs.Create(s.path(index, logSuffix), writeCategory)
 	if err != nil {
-		return fmt.Errorf("cluster: %w", err)
+		return writeError("beginning a metadata log", err) // the one before goes on: what it holds beyond the snapshot counts
 	}
 	if err := s.syncDir(); err != nil {
 		return errors.Join(err, log.Close())
@@ -130,7 +153,7 @@ func (s *store) rewrite(im *controller.Image) error {
 		// Everything in it was flushed; what closing it says changes nothing.
 		_ = s.log.Close()
 	}
-	s.log, s.size = log, 0
+	s.log, s.size, s.torn = log, 0, 0
 	return s.removeOlder(index)
 }
 
@@ -145,23 +168,30 @@ func (s *store) removeOlder(index uint64) error {
 				continue
 			}
 			if err := s.fs.Remove(s.path(n, suffix)); err != nil {
-				return fmt.Errorf("cluster: %w", err)
+				return writeError("removing what a snapshot stands for", err)
 			}
 		}
 	}
 	return nil
 }
 
-// append writes the records of one proposal and flushes them.
+// append writes the records of one proposal and flushes them. What a refused write left is covered by the next one, with zeros behind its frame where that is shorter:
+// nothing of it can come back as a frame.
 func (s *store) append(index uint64, records []controller.Record) error {
 	s.buf = appendFrame(s.buf[:0], index, records)
-	if _, err := s.log.Write(s.buf); err != nil {
-		return fmt.Errorf("cluster: writing the metadata log: %w", err)
+	size := int64(len(s.buf))
+	if more := s.torn - size; more > 0 {
+		s.buf = append(s.buf, make([]byte, more)...)
+	}
+	n, err := s.log.WriteAt(s.buf, s.size)
+	s.torn = max(s.torn, int64(n))
+	if err != nil {
+		return writeError("writing the metadata log", err)
 	}
 	if err := s.log.Sync(); err != nil {
 		return fmt.Errorf("cluster: flushing the metadata log: %w", err)
 	}
-	s.size += int64(len(s.buf))
+	s.size, s.torn = s.size+size, s.torn-size
 	return nil
 }
 
@@ -177,17 +207,17 @@ func (s *store) close() error {
 func (s *store) writeFile(path string, b []byte) error {
 	f, err := s.fs.Create(path+tempSuffix, writeCategory)
 	if err != nil {
-		return fmt.Errorf("cluster: %w", err)
+		return writeError("beginning "+path, err)
 	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
+	if _, err = f.Write(b); err != nil {
+		// What there was of it takes the room that is wanting.
+		return writeError("writing "+path, errors.Join(err, f.Close(), s.fs.Remove(path+tempSuffix)))
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("cluster: %s: %w", path, err)
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("cluster: flushing %s: %w", path, err)
 	}
 	if err := s.fs.Rename(path+tempSuffix, path); err != nil {
-		return fmt.Errorf("cluster: %w", err)
+		return writeError("naming "+path, err)
 	}
 	return s.syncDir()
 }
@@ -195,7 +225,7 @@ func (s *store) writeFile(path string, b []byte) error {
 func (s *store) syncDir() error {
 	d, err := s.fs.OpenDir(s.dir)
 	if err != nil {
-		return fmt.Errorf("cluster: %w", err)
+		return writeError("opening "+s.dir, err)
 	}
 	if err := errors.Join(d.Sync(), d.Close()); err != nil {
 		return fmt.Errorf("cluster: flushing %s: %w", s.dir, err)

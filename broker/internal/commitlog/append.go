@@ -102,7 +102,7 @@ func (l *Log) assign(batches []byte, o *AppendOptions, info *AppendInfo) (*keptB
 			b.SetBaseOffset(next)
 			b.SetLeaderEpoch(o.LeaderEpoch)
 		}
-		if b.ProducerID() != record.NoProducerID {
+		if b.ProducerID() >= 0 {
 			dup, err := l.trackProducer(b, o, now)
 			if dup != nil || err != nil {
 				return dup, err

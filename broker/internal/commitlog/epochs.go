@@ -57,7 +57,7 @@ func (c *epochCache) at(o Offset) LeaderEpoch {
 // below them all is answered with itself and the first known start.
 func (c *epochCache) endOf(epoch LeaderEpoch, logEnd Offset) (LeaderEpoch, Offset) {
 	last, ok := c.latest()
-	if epoch < 0 || !ok || epoch > last.Epoch {
+	if epoch == record.NoLeaderEpoch || !ok || epoch > last.Epoch {
 		return record.NoLeaderEpoch, record.NoOffset
 	}
 	if epoch == last.Epoch {

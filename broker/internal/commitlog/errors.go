@@ -38,9 +38,21 @@ var (
 	ErrCleanAborted = errors.New("commitlog: cleaning was aborted")
 )
 
+// errFlush is in the error of a flush of bytes that were promised, or stand beside such bytes: even one for want of room leaves a doubt.
+var errFlush = errors.New("flush")
+
 // isNoSpace tells whether a write failed for want of room.
 func isNoSpace(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	return (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) && !errors.Is(err, errFlush)
+}
+
+// IsRefusal tells whether the operating system refused a call outright: no room, no file handle, nothing to be written any more. What the disk holds is as it was before
+// the call, so that it may be tried again. That does not go for a flush, which leaves a doubt however it fails.
+func IsRefusal(err error) bool {
+	if errors.Is(err, errFlush) {
+		return false
+	}
+	return isNoSpace(err) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // corruptAt returns ErrCorrupt with the place and the reason.

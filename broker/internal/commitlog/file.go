@@ -123,7 +123,10 @@ func truncateFile(fsys vfs.FS, path string, size int64) (replaced bool, err erro
 		if err := t.Truncate(size); err != nil {
 			return false, err
 		}
-		return false, f.Sync()
+		if err := f.Sync(); err != nil {
+			return false, fmt.Errorf("%w: %w", errFlush, err)
+		}
+		return false, nil
 	}
 	tmp := path + suffixTemp
 	if err := copyPrefix(fsys, tmp, f, size); err != nil {

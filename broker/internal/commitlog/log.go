@@ -277,11 +277,13 @@ func (l *Log) writeIndexes(s *segment) error {
 	return writeIndexFiles(s.fs, s.dir, &s.mu.idx, s.size.Load(), s.mu.aborted)
 }
 
-// writeError turns a failed write into what the caller is told. A full disk can be waited out; after any other failure nobody knows what the
-// disk holds.
+// writeError turns a failed write into what the caller is told. A refusal can be waited out; after any other failure nobody knows what the disk holds.
 func (l *Log) writeError(err error) error {
-	if isNoSpace(err) {
+	switch {
+	case isNoSpace(err):
 		return fmt.Errorf("%w: %s: %w", ErrNoSpace, l.dir, err)
+	case IsRefusal(err):
+		return fmt.Errorf("commitlog: %s: %w", l.dir, err)
 	}
 	return l.fail(err)
 }

@@ -70,8 +70,8 @@ func (l *Log) OffsetForTime(ts int64, upTo Offset) (t TimestampOffset, ok bool, 
 	return TimestampOffset{Offset: record.NoOffset, Timestamp: record.NoTimestamp, LeaderEpoch: record.NoLeaderEpoch}, false, nil
 }
 
-// MaxTimestamp returns the record with the largest timestamp below upTo, the first of them; ok is false when the log is empty or its records
-// have no timestamps.
+// MaxTimestamp returns the record with the largest timestamp below upTo, the first of them; ok is false when the log is empty. Among records without
+// timestamps that is the first.
 func (l *Log) MaxTimestamp(upTo Offset) (t TimestampOffset, ok bool, err error) {
 	if err := l.usable(); err != nil {
 		return t, false, err
@@ -85,7 +85,7 @@ func (l *Log) MaxTimestamp(upTo Offset) (t TimestampOffset, ok bool, err error) 
 			continue
 		}
 		top, err := l.topTime(s, upTo)
-		if err == nil && top > best.Timestamp {
+		if err == nil && (top > best.Timestamp || best.Offset == record.NoOffset) {
 			if t, ok, err = l.timeInSegment(s, top, upTo); ok {
 				best = t
 			}
@@ -114,15 +114,42 @@ func (l *Log) topTime(s *segment, upTo Offset) (int64, error) {
 		return 0, err
 	}
 	top = record.NoTimestamp
-	start := l.LogStart()
+	start, cut := l.LogStart(), false
 	_, err = hopTo(s, f, 0, s.size.Load(), func(b record.Batch) bool {
-		if b.BaseOffset() >= upTo {
+		switch {
+		case b.BaseOffset() >= upTo:
 			return true
-		}
-		if b.LastOffset() >= start {
+		case b.BaseOffset() >= start:
 			top = max(top, b.MaxTimestamp())
+		case b.LastOffset() >= start:
+			cut = true // its largest timestamp may be that of a record which is gone
 		}
 		return false
+	})
+	if err == nil && cut {
+		var rest int64
+		rest, err = l.topTimeInCut(s, f, start)
+		top = max(top, rest)
+	}
+	return top, err
+}
+
+// topTimeInCut returns the largest timestamp that the batch which the log's start cuts in two has from there on.
+func (l *Log) topTimeInCut(s *segment, f io.ReaderAt, start Offset) (int64, error) {
+	pos, err := l.locate(s, f, start, s.size.Load())
+	if err != nil {
+		return 0, err
+	}
+	b, err := readBatchAt(s, f, pos)
+	if err != nil {
+		return 0, err
+	}
+	top := record.NoTimestamp
+	err = l.eachRecord(s, b, func(r *record.Record) bool {
+		if r.Offset >= start {
+			top = max(top, r.Timestamp)
+		}
+		return true
 	})
 	return top, err
 }
@@ -161,43 +188,58 @@ func nextByTime(s *segment, f io.ReaderAt, pos, size, ts int64) (int64, record.B
 	if err != nil || pos == size {
 		return pos, nil, err
 	}
+	b, err := readBatchAt(s, f, pos)
+	return pos, b, err
+}
+
+// readBatchAt reads the batch that begins at pos.
+func readBatchAt(s *segment, f io.ReaderAt, pos int64) (record.Batch, error) {
 	head := make([]byte, record.HeaderSize)
 	if err := readFull(f, head, pos); err != nil {
-		return pos, nil, scanFailed(s, pos, err)
+		return nil, scanFailed(s, pos, err)
 	}
 	n, err := record.SizeOf(head)
 	if err != nil {
-		return pos, nil, scanFailed(s, pos, err)
+		return nil, scanFailed(s, pos, err)
 	}
 	b := make(record.Batch, n)
 	if err := readFull(f, b, pos); err != nil {
-		return pos, nil, scanFailed(s, pos, err)
+		return nil, scanFailed(s, pos, err)
 	}
 	if err := b.Check(); err != nil {
-		return pos, nil, scanFailed(s, pos, err)
+		return nil, scanFailed(s, pos, err)
 	}
-	return pos, b, nil
+	return b, nil
 }
 
-// recordAt returns the first record of b in [start, upTo) with a timestamp of ts or later.
-func (l *Log) recordAt(s *segment, b record.Batch, ts int64, start, upTo Offset) (t TimestampOffset, ok bool, err error) {
-	err = withDecompressor(l.config().MaxDecompressed, func(d *record.Decompressor) error {
+// eachRecord calls visit for the records of b, until it returns false.
+func (l *Log) eachRecord(s *segment, b record.Batch, visit func(*record.Record) bool) error {
+	err := withDecompressor(l.config().MaxDecompressed, func(d *record.Decompressor) error {
 		it, err := b.Records(d)
 		if err != nil {
 			return err
 		}
 		var r record.Record
 		for it.Next(&r) {
-			if r.Timestamp >= ts && r.Offset >= start && r.Offset < upTo {
-				t = TimestampOffset{Offset: r.Offset, Timestamp: r.Timestamp, LeaderEpoch: b.LeaderEpoch()}
-				ok = true
+			if !visit(&r) {
 				return nil
 			}
 		}
 		return it.Err()
 	})
 	if err != nil {
-		return t, false, corruptAt(s.name(), 0, err)
+		return corruptAt(s.name(), 0, err)
 	}
-	return t, ok, nil
+	return nil
+}
+
+// recordAt returns the first record of b in [start, upTo) with a timestamp of ts or later.
+func (l *Log) recordAt(s *segment, b record.Batch, ts int64, start, upTo Offset) (t TimestampOffset, ok bool, err error) {
+	err = l.eachRecord(s, b, func(r *record.Record) bool {
+		if r.Timestamp >= ts && r.Offset >= start && r.Offset < upTo {
+			t, ok = TimestampOffset{Offset: r.Offset, Timestamp: r.Timestamp, LeaderEpoch: b.LeaderEpoch()}, true
+		}
+		return !ok
+	})
+	return t, ok && err == nil, err
 }

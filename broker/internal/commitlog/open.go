@@ -26,6 +26,9 @@ func Open(fsys vfs.FS, dir string, cfg Config, o OpenOptions) (*Log, error) {
 		for _, s := range l.segs() {
 			err = errors.Join(err, s.release())
 		}
+		if !errors.Is(err, ErrCorrupt) && !isNotExist(err) && !IsRefusal(err) {
+			l.suspect() // recovery writes and flushes too
+		}
 		return nil, fmt.Errorf("commitlog: open %s: %w", dir, err)
 	}
 	invariant.Always(l.LogStart() <= l.End(), "commitlog: %s: log start %d past log end %d", dir, l.LogStart(), l.End())
@@ -39,10 +42,13 @@ func (l *Log) recover(o *OpenOptions) error {
 		return err
 	}
 	o.Verify = o.Verify || suspect
-	if err := l.load(o); err != nil || !suspect {
+	if err := l.load(o); err != nil || !o.Verify || len(l.segs()) == 0 && !suspect {
 		return err
 	}
-	return l.clear(o.RecoveryPoint)
+	if err := l.clear(o.RecoveryPoint); err != nil {
+		return l.writeError(err)
+	}
+	return nil
 }
 
 // checkNothing refuses an empty directory where records were flushed: somebody removed them, and offsets that were given once must not be given again.

@@ -72,26 +72,29 @@ func (l *Log) prepare(batches []byte, o AppendOptions) (prepared, error) {
 		if err != nil {
 			return prepared{}, err
 		}
-		if err := b.Check(); err != nil {
+		rest = r
+		if o.Origin == Client {
+			err = cfg.checkClientBatch(b, o.Now)
+		} else {
+			err = b.Check()
+		}
+		if err != nil {
 			return prepared{}, err
 		}
-		rest = r
 		if o.Origin == Replication {
 			continue
-		}
-		if o.Origin == Client {
-			if err := cfg.checkClientBatch(b, o.Now); err != nil {
-				return prepared{}, err
-			}
-		}
-		if cfg.LogAppendTime {
-			b.SetMaxTimestamp(o.Now.UnixMilli(), true)
 		}
 		repack = repack || (cfg.Recompress && b.Attributes().Codec() != cfg.Codec && !b.Attributes().IsControl())
 	}
 	p := prepared{batches: batches}
 	if repack {
 		if err := cfg.repack(&p); err != nil {
+			p.release()
+			return prepared{}, err
+		}
+	}
+	if cfg.LogAppendTime && o.Origin != Replication {
+		if err := stamp(p.batches, o.Now.UnixMilli()); err != nil {
 			p.release()
 			return prepared{}, err
 		}
@@ -103,13 +106,32 @@ func (l *Log) prepare(batches []byte, o AppendOptions) (prepared, error) {
 	return p, nil
 }
 
-// checkClientBatch holds a client's batch, whose checksum is right, against the topic's rules (B2, B4-B7).
+// stamp gives the batches the time of their append. The records keep their own, which nobody sees.
+func stamp(batches []byte, ms int64) error {
+	for rest := batches; len(rest) > 0; {
+		b, r, err := record.Next(rest)
+		if err != nil {
+			return err
+		}
+		b.SetMaxTimestamp(ms, true)
+		rest = r
+	}
+	return nil
+}
+
+// checkClientBatch holds a client's batch against the format and the topic's rules (B2-B7), in Kafka's order: what is wrong in two ways gets the same error.
 func (c *Config) checkClientBatch(b record.Batch, now time.Time) error {
-	if err := b.CheckClientHeader(); err != nil {
-		return err
+	if b.BaseOffset() != 0 {
+		return fmt.Errorf("%w: base offset %d of a batch from a client must be 0", record.ErrInvalid, b.BaseOffset())
 	}
 	if len(b) > c.MaxBatchBytes {
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrBatchTooLarge, len(b), c.MaxBatchBytes)
+	}
+	if err := b.CheckSum(); err != nil {
+		return err
+	}
+	if err := b.CheckClientHeader(); err != nil {
+		return err
 	}
 	maxTimestamp, err := c.checkRecords(b, c.rules(now))
 	if err != nil {
@@ -135,7 +157,7 @@ func (c *Config) checkRecords(b record.Batch, rules record.Rules) (maxTimestamp 
 
 // rules returns what the topic asks of records that arrive now.
 func (c *Config) rules(now time.Time) record.Rules {
-	r := record.Rules{KeyRequired: c.Compact, NotBefore: math.MinInt64, NotAfter: math.MaxInt64}
+	r := record.Rules{KeyRequired: c.Compact, LogAppendTime: c.LogAppendTime, NotBefore: math.MinInt64, NotAfter: math.MaxInt64}
 	if c.LogAppendTime {
 		return r
 	}

@@ -71,7 +71,7 @@ func (l *Log) replaySegment(ps *producers, s *segment, r *replayTo) error {
 			return scanFailed(s, sc.pos, err)
 		case b.header.BaseOffset() >= r.end:
 			return nil
-		case b.header.BaseOffset() < r.snapshot || b.header.ProducerID() == record.NoProducerID:
+		case b.header.BaseOffset() < r.snapshot || b.header.ProducerID() < 0:
 			continue
 		}
 		c, err := ps.apply(b.header, r.now.UnixMilli())

@@ -38,11 +38,11 @@ func (l *Log) clear(flushed Offset) error {
 			return fmt.Errorf("segment %s: %w", s.name(), err)
 		}
 	}
-	if err := l.syncDirs(true); err != nil {
+	if err := l.syncDirs(); err != nil {
 		return err
 	}
 	l.recoveryPoint = l.End()
-	if err := l.fs.Remove(l.fs.PathJoin(l.dir, suspectFile)); err != nil {
+	if err := removeIfExists(l.fs, l.fs.PathJoin(l.dir, suspectFile)); err != nil {
 		return err
 	}
 	return syncDir(l.fs, l.dir)

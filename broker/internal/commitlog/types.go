@@ -34,7 +34,8 @@ type OpenOptions struct {
 	Checkpoint
 	// Clean: the last owner closed the log, and nothing has written to it since. Then no batch is read.
 	Clean bool
-	// Verify checks every batch of the log, whatever Clean and RecoveryPoint say: what must be done after [ErrOffline].
+	// Verify checks every batch of the log, whatever Clean and RecoveryPoint say, and writes again what was not known to be flushed: what must be done after
+	// [ErrOffline], to the logs beside the one that failed as well. A log that failed itself is opened so without being told.
 	Verify bool
 	// Now is the time of the opening.
 	Now time.Time

@@ -33,7 +33,7 @@ func logConfig(t *settings.Topic, b *settings.Broker) commitlog.Config {
 		RetentionBytes:     t.RetentionBytes,
 		DeleteDelay:        t.FileDeleteDelay,
 		Retention:          t.Retention,
-		MaxBatchBytes:      t.MaxMessageBytes,
+		MaxBatchBytes:      max(t.MaxMessageBytes, 1), // 0 would be the log's default; no batch is that small
 		LogAppendTime:      t.LogAppendTime,
 		TimestampBefore:    orUnbounded(t.TimestampBeforeMax),
 		TimestampAfter:     orUnbounded(t.TimestampAfterMax),

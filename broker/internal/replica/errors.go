@@ -6,8 +6,8 @@ import "errors"
 var (
 	// ErrUnknownPartition: the broker has no such partition.
 	ErrUnknownPartition = errors.New("replica: unknown topic or partition")
-	// ErrOffline: the partition's log cannot be used; a restart of the broker checks it in full.
-	ErrOffline = errors.New("replica: the partition is offline")
+	// ErrOffline: the partition's log, or the directory with all of them, cannot be used; a restart of the broker checks it in full.
+	ErrOffline = errors.New("replica: offline")
 	// ErrDisk: the file system failed to do what it was asked for, with no doubt about what the log holds. Another try may do.
 	ErrDisk = errors.New("replica: the disk failed")
 	// ErrClosed: the partition was deleted or the broker is going down.

@@ -99,7 +99,10 @@ func (m *Manager) checkpoint() {
 			_ = p.flush(p.log.End()) // a failure is logged and takes the partition offline
 		}
 	}
-	if err := m.saveCheckpoint(); err != nil {
+	if m.Err() != nil {
+		return // nothing more is written
+	}
+	if err := m.judge(m.saveCheckpoint()); err != nil && !errors.Is(err, ErrOffline) {
 		m.cfg.Log.Error("the checkpoint cannot be written", "error", err)
 	}
 }

@@ -31,6 +31,8 @@ type Config struct {
 	Log      *slog.Logger
 	// Clean: the last owner of the directory closed it, and nothing was written since.
 	Clean bool
+	// Failed is told, once, that the directory went offline; nil when nobody wants to know. It is called with any lock held and must not call back.
+	Failed func(error)
 	// Purged is told when no file of a deleted topic is left. It is called without any lock.
 	Purged func(controller.TopicID)
 }
@@ -48,11 +50,14 @@ type Manager struct {
 
 	flushes meter.Timing
 
+	failed atomic.Pointer[error] // why the directory is offline
+
 	mu sync.Mutex // serialises Update and Close
 	// The fields below are guarded by mu.
 	found    map[string]commitlog.Checkpoint // from the checkpoint file, by directory; taken out when a log is opened
 	settings *settings.Broker
 	closed   bool
+	verify   bool // the directory was offline, and its logs are still to be opened
 
 	stop       chan struct{} // closed by Close
 	background sync.WaitGroup
@@ -87,6 +92,12 @@ func Open(cfg Config) (*Manager, error) {
 	}
 	m := &Manager{cfg: cfg, found: found, stop: make(chan struct{}), removals: make(chan removal, maxRemovals)}
 	m.index.Store(&index{byName: map[string][]*Partition{}, byID: map[controller.TopicID][]*Partition{}})
+	if m.verify, err = m.findMark(); err != nil {
+		return nil, err
+	}
+	if m.verify {
+		cfg.Log.Warn("the data directory was offline after a failed write: every byte of it is read now", "directory", cfg.Dir)
+	}
 	return m, nil
 }
 
@@ -151,6 +162,9 @@ func (m *Manager) Update(old, now *controller.Image) {
 		next.byName[t.Name], next.byID[t.ID] = list, list
 	}
 	m.open(fresh)
+	if m.verify && old == nil {
+		m.clearMark(fresh)
+	}
 	for _, t := range now.Topics() {
 		if all || old.Topic(t.Name) != t {
 			m.apply(t, next.byID[t.ID])
@@ -192,7 +206,7 @@ func dirName(id controller.TopicID, number int32) string {
 // open opens logs, several at a time: opening is mostly waiting after a clean stop and mostly checking after an unclean one.
 func (m *Manager) open(list []*Partition) {
 	workers := runtime.GOMAXPROCS(0)
-	if !m.cfg.Clean {
+	if !m.cfg.Clean || m.verify {
 		workers = int(m.settings.Int("num.recovery.threads.per.data.dir"))
 	}
 	points := make([]commitlog.Checkpoint, len(list))
@@ -217,10 +231,13 @@ func (m *Manager) open(list []*Partition) {
 func (m *Manager) openOne(p *Partition, point commitlog.Checkpoint, clean bool) {
 	p.point = point
 	log, err := commitlog.Open(m.cfg.FS, m.cfg.FS.PathJoin(m.cfg.Dir, p.dir), logConfig(p.Config(), m.settings),
-		commitlog.OpenOptions{Checkpoint: point, Clean: clean, Now: m.cfg.Now()})
+		commitlog.OpenOptions{Checkpoint: point, Clean: clean, Verify: m.verify, Now: m.cfg.Now()})
 	if err != nil {
 		p.state = partition.New(m.cfg.NodeID, 0, 0, 0)
 		p.fail(err)
+		if errors.Is(err, commitlog.ErrOffline) && !isOwnDamage(err) {
+			m.Fail(fmt.Errorf("%s-%d: %w", p.Topic, p.Number, err))
+		}
 		return
 	}
 	if r := log.Recovery(); r.TruncatedBytes > 0 {
@@ -283,15 +300,14 @@ func (m *Manager) Close() error {
 			for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
 				p := list[i]
 				p.close()
-				if p.log == nil || p.check() != nil {
-					errs[i] = p.check()
-					continue
-				}
-				errs[i] = p.log.Close()
+				errs[i] = p.end()
 			}
 		})
 	}
 	wg.Wait()
+	if err := m.Err(); err != nil {
+		return err
+	}
 	return errors.Join(errors.Join(errs...), m.saveCheckpoint())
 }
 

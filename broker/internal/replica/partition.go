@@ -56,7 +56,7 @@ func (p *Partition) check() error {
 	if err := p.failed.Load(); err != nil {
 		return *err
 	}
-	return nil
+	return p.m.Err()
 }
 
 // Err returns why the partition is offline; nil when it is not.
@@ -72,10 +72,14 @@ func (p *Partition) fail(err error) error {
 	return err
 }
 
-// judge sorts an error of the log: one after which the log is not to be trusted takes the partition offline.
+// judge sorts an error of the log. Damage of its own takes the partition offline; a write or flush that failed takes the whole directory, for the disk may have dropped
+// what other logs wrote.
 func (p *Partition) judge(err error) error {
-	if errors.Is(err, commitlog.ErrOffline) || errors.Is(err, commitlog.ErrCorrupt) {
+	switch {
+	case errors.Is(err, commitlog.ErrCorrupt), errors.Is(err, commitlog.ErrOffline) && isOwnDamage(err):
 		return p.fail(err)
+	case errors.Is(err, commitlog.ErrOffline):
+		return p.m.Fail(fmt.Errorf("%s-%d: %w", p.Topic, p.Number, err))
 	}
 	if errors.Is(err, commitlog.ErrClosed) {
 		return ErrClosed
@@ -305,11 +309,7 @@ func (p *Partition) flush(end record.Offset) error {
 	now := time.Now()
 	p.m.flushes.Observe(now, now.Sub(begun))
 	if err != nil {
-		if errors.Is(err, commitlog.ErrClosed) {
-			return ErrClosed // the topic was deleted meanwhile
-		}
-		// After a failed flush nobody knows what is on disk.
-		return p.fail(err)
+		return p.judge(err) // ErrClosed: the topic was deleted meanwhile
 	}
 	p.persisted(target)
 	return nil
@@ -344,7 +344,7 @@ func (p *Partition) DeleteRecords(to record.Offset) (record.Offset, error) {
 		p.state.Started(p.log.LogStart())
 		p.mu.Unlock()
 		if err := p.m.saveCheckpoint(); err != nil {
-			return 0, err
+			return 0, p.m.judge(err)
 		}
 		p.wake()
 	}
@@ -357,6 +357,18 @@ func (p *Partition) configure(t *settings.Topic, c commitlog.Config) {
 	if p.log != nil {
 		p.log.Configure(c)
 	}
+}
+
+// end closes the log. One that is offline is only let go of.
+func (p *Partition) end() error {
+	err := p.check()
+	switch {
+	case p.log == nil:
+		return err
+	case err != nil:
+		return errors.Join(err, p.log.Discard())
+	}
+	return p.judge(p.log.Close())
 }
 
 // close ends the partition's use. Whoever waits is told.

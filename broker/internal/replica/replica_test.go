@@ -180,33 +180,6 @@ func TestOneFlushServesAllThatWait(t *testing.T) {
 	}
 }
 
-func TestAFailedFlushTakesItsPartitionOfflineOnly(t *testing.T) { // L10
-	var fail atomic.Bool
-	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if fail.Load() && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData) {
-			return errorfs.ErrInjected
-		}
-		return nil
-	}))
-	h := newHost(t, hostConfig{fs: fs, flush: FlushAlways})
-	bad, good := h.create("bad", nil), h.create("good", nil)
-	end := h.append(bad, "x")
-	fail.Store(true)
-	if err := bad.Commit(t.Context(), end); !errors.Is(err, ErrOffline) {
-		t.Fatalf("a failed flush was answered with %v", err)
-	}
-	fail.Store(false)
-	if err := bad.Commit(t.Context(), end); !errors.Is(err, ErrOffline) {
-		t.Fatalf("the flush was tried again: %v", err)
-	}
-	if _, err := bad.Append(batch("y"), commitlog.AppendOptions{}); !errors.Is(err, ErrOffline) {
-		t.Errorf("appending to the offline partition: %v", err)
-	}
-	if err := good.Commit(t.Context(), h.append(good, "x")); err != nil {
-		t.Errorf("another partition: %v", err)
-	}
-}
-
 func TestADiskThatFailsToReadIsSaidAndPasses(t *testing.T) {
 	var fail atomic.Bool
 	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {

@@ -1,0 +1,96 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/millrace-io/millrace/broker/internal/commitlog"
+)
+
+// offlineFile lies beside the partitions' directories after the directory went offline, until a start has read every batch in it.
+const offlineFile = "offline"
+
+// Fail takes the directory offline, with all partitions in it: a flush or a write failed, and nobody knows what else the disk did not keep. Nothing is written any more
+// but the mark that makes the next start read every byte. The first reason stays, and is returned.
+func (m *Manager) Fail(cause error) error {
+	err := fmt.Errorf("%w: %w; a restart reads all of it before it goes on", ErrOffline, cause)
+	if !m.failed.CompareAndSwap(nil, &err) {
+		return m.Err()
+	}
+	m.cfg.Log.Error("the data directory is offline: a restart reads all of it before it goes on", "error", cause)
+	if m.cfg.Failed != nil {
+		m.cfg.Failed(err)
+	}
+	// A disk on which the mark fails as well is past helping: what it kept is found by the recovery points and the checksums.
+	_ = m.leaveMark()
+	for _, p := range m.All() {
+		p.wake()
+	}
+	return err
+}
+
+// Err returns why the directory is offline; nil when it is not.
+func (m *Manager) Err() error {
+	if err := m.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// judge sorts an error of a write that is no log's.
+func (m *Manager) judge(err error) error {
+	if err == nil || commitlog.IsRefusal(err) {
+		return asDiskError(err)
+	}
+	return m.Fail(err)
+}
+
+func asDiskError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrDisk, err)
+}
+
+// isOwnDamage tells whether what took a log offline says something of this log alone: somebody removed its files, or its bytes are not what was written.
+func isOwnDamage(err error) bool {
+	return errors.Is(err, commitlog.ErrCorrupt) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+func (m *Manager) mark() string { return m.cfg.FS.PathJoin(m.cfg.Dir, offlineFile) }
+
+func (m *Manager) leaveMark() error {
+	f, err := m.cfg.FS.Create(m.mark(), writeCategory)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close(), syncDir(m.cfg.FS, m.cfg.Dir))
+}
+
+// findMark tells whether the directory went offline when it was last open.
+func (m *Manager) findMark() (bool, error) {
+	_, err := m.cfg.FS.Stat(m.mark())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("replica: %w", err)
+	}
+	return true, nil
+}
+
+// clearMark is called when all logs were opened. The mark stays while there are some that could not be read.
+func (m *Manager) clearMark(list []*Partition) {
+	for _, p := range list {
+		if err := p.check(); err != nil && !isOwnDamage(err) {
+			m.cfg.Log.Warn("the next start reads all of the data directory once more: a partition could not be read", "topic", p.Topic, "partition", p.Number)
+			return
+		}
+	}
+	if err := errors.Join(m.cfg.FS.Remove(m.mark()), syncDir(m.cfg.FS, m.cfg.Dir)); err != nil {
+		m.cfg.Log.Warn("the next start reads all of the data directory once more: its mark cannot be removed", "error", err)
+	}
+	m.verify = false
+}
