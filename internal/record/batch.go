@@ -149,6 +149,11 @@ func (b Batch) Check() error {
 	if err := b.CheckHeader(); err != nil {
 		return err
 	}
+	return b.CheckSum()
+}
+
+// CheckSum tells whether the checksum holds of b, which has the length that it names.
+func (b Batch) CheckSum() error {
 	if have, want := b.CRC(), crc32.Checksum(b[posAttributes:], castagnoli); have != want {
 		return fmt.Errorf("%w at offset %d: crc mismatch (have %08x, want %08x)", ErrCorrupt, b.BaseOffset(), have, want)
 	}

@@ -9,7 +9,9 @@ import (
 type Rules struct {
 	KeyRequired bool // compacted topics: a record without a key could never be compacted
 
-	// Record timestamps, in milliseconds since 1970, must lie in [NotBefore, NotAfter] when CheckTimestamps is set.
+	LogAppendTime bool // the log stamps what comes in: the records' own times do not count
+
+	// Record timestamps, in milliseconds since 1970, must lie in [NotBefore, NotAfter] when CheckTimestamps is set. A record without one may stay so.
 	CheckTimestamps     bool
 	NotBefore, NotAfter int64
 }
@@ -54,13 +56,13 @@ func (e *FaultsError) add(kind error, index int, format string, args ...any) *Fa
 	return e
 }
 
-// CheckClientHeader tells whether the header of a batch, which passed [Batch.Check], is one that a client may send.
+// CheckClientHeader tells whether the header of a batch is one that a client may send. The batch comes from [Next] and passed [Batch.CheckSum].
 func (b Batch) CheckClientHeader() error {
 	attrs := b.Attributes()
 	switch {
 	case b.BaseOffset() != 0:
 		return fmt.Errorf("%w: base offset %d of a batch from a client must be 0", ErrInvalid, b.BaseOffset())
-	case b.Count() == 0:
+	case b.Count() <= 0:
 		return fmt.Errorf("%w: batch without records", ErrInvalid)
 	case b.Count() != int(b.LastOffsetDelta())+1:
 		return fmt.Errorf("%w: batch says %d records, its last offset delta %d says otherwise", ErrInvalid, b.Count(), b.LastOffsetDelta())
@@ -68,11 +70,9 @@ func (b Batch) CheckClientHeader() error {
 		return fmt.Errorf("%w: clients do not write control batches", ErrInvalid)
 	case attrs.HasDeleteHorizon():
 		return fmt.Errorf("%w: clients do not set a delete horizon", ErrInvalid)
-	case attrs.IsLogAppendTime():
-		return fmt.Errorf("%w: clients do not set the append time", ErrInvalidTimestamp)
-	case b.ProducerID() != NoProducerID && b.BaseSequence() < 0:
+	case b.ProducerID() >= 0 && b.BaseSequence() < 0:
 		return fmt.Errorf("%w: producer id %d with base sequence %d", ErrInvalid, b.ProducerID(), b.BaseSequence())
-	case attrs.IsTransactional() && b.ProducerID() == NoProducerID:
+	case attrs.IsTransactional() && b.ProducerID() < 0:
 		return fmt.Errorf("%w: transactional batch without a producer id", ErrInvalid)
 	case !attrs.Codec().Valid():
 		return fmt.Errorf("%w %d", ErrUnknownCodec, attrs.Codec())
@@ -104,8 +104,13 @@ func (b Batch) CheckRecords(d *Decompressor, rules Rules) (maxTimestamp int64, e
 		if rules.KeyRequired && !keyed {
 			faults = faults.add(ErrInvalid, i, "a record of a compacted topic needs a key")
 		}
-		if rules.CheckTimestamps && (timestamp < rules.NotBefore || timestamp > rules.NotAfter) {
-			faults = faults.add(ErrInvalidTimestamp, i, "timestamp %d lies outside [%d, %d]", timestamp, rules.NotBefore, rules.NotAfter)
+		switch {
+		case timestamp != NoTimestamp && !rules.LogAppendTime:
+			if rules.CheckTimestamps && (timestamp < rules.NotBefore || timestamp > rules.NotAfter) {
+				faults = faults.add(ErrInvalidTimestamp, i, "timestamp %d lies outside [%d, %d]", timestamp, rules.NotBefore, rules.NotAfter)
+			}
+		case b.Attributes().IsLogAppendTime():
+			faults = faults.add(ErrInvalidTimestamp, i, "clients do not set the append time")
 		}
 		maxTimestamp = max(maxTimestamp, timestamp)
 	}

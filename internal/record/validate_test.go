@@ -21,7 +21,6 @@ func TestClientHeaderRules(t *testing.T) {
 		{"count and last offset differ", func(b Batch) Batch { putUint32(b[posLastOffsetDelta:], 4); return b }, ErrInvalid},
 		{"control", func(b Batch) Batch { b[posAttributes+1] |= byte(Control); return b }, ErrInvalid},
 		{"delete horizon", func(b Batch) Batch { b[posAttributes+1] |= byte(HasDeleteHorizon); return b }, ErrInvalid},
-		{"append time", func(b Batch) Batch { b[posAttributes+1] |= byte(LogAppendTime); return b }, ErrInvalidTimestamp},
 		{"id without sequence", func(b Batch) Batch { b.SetProducer(Producer{ID: 5, Epoch: 0, BaseSequence: -1}); return b }, ErrInvalid},
 		{"transaction without id", func(Batch) Batch { return sample(1).Finish(NoProducer, Transactional, None) }, ErrInvalid},
 		{"unknown codec", func(b Batch) Batch { b[posAttributes+1] |= 6; return b }, ErrUnknownCodec},

@@ -17,9 +17,16 @@ import (
 // differences are the scenarios that our broker answers otherwise than Apache Kafka does, each with the reason. A scenario that is listed and passes
 // fails the test: the list never says more than is true.
 var differences = map[string]string{
-	"configs/alter-unknown-operation":       "a quirk: an unknown operation is the client's fault and answered with INVALID_REQUEST, not with UNKNOWN_SERVER_ERROR",
-	"produce/null-records":                  "a quirk: Kafka never answers; here null records are INVALID_RECORD, as an empty record set is",
-	"produce/offset-deltas-not-consecutive": "a quirk: Kafka does not look; a batch whose offset deltas disagree with its head would confuse every reader and is refused",
+	"fetch/cut-after-the-first-batch":               "a quirk: a piece of a batch is thrown away by whoever gets it; only whole batches are sent",
+	"fetch/negative-limits":                         "a quirk: a negative limit is read as 0, so that one batch comes, not answered with UNKNOWN_SERVER_ERROR",
+	"fetch/unknown-isolation-level":                 "a quirk: an unknown isolation level is the client's fault and answered with INVALID_REQUEST, not with UNKNOWN_SERVER_ERROR",
+	"offsets/max-timestamp-of-what-is-left":         "a quirk: Kafka names a record that DeleteRecords took away; here it is the latest of those that can be fetched",
+	"produce/delete-horizon-from-client":            "a quirk: only compaction sets a delete horizon; in a client's batch it would turn the time its records are counted from into a time to drop them",
+	"produce/deltas-inside-compressed":              "a quirk: offset deltas that disagree with the head are the client's fault and answered with INVALID_RECORD, not with UNKNOWN_SERVER_ERROR",
+	"produce/record-length-wrong-inside-compressed": "a quirk: Kafka does not look; a record whose length disagrees with its fields stops readers that do, and is refused as it is uncompressed",
+	"configs/alter-unknown-operation":               "a quirk: an unknown operation is the client's fault and answered with INVALID_REQUEST, not with UNKNOWN_SERVER_ERROR",
+	"produce/null-records":                          "a quirk: Kafka never answers; here null records are INVALID_RECORD, as an empty record set is",
+	"produce/offset-deltas-not-consecutive":         "a quirk: Kafka does not look; a batch whose offset deltas disagree with its head would confuse every reader and is refused",
 }
 
 // later are scenarios that nobody has to answer yet, and that are answered all the same.
