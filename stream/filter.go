@@ -28,7 +28,7 @@ func filter[K, V any](s *Stream[K, V], op topology.Op, test func(K, V) bool, wan
 			}
 			return next(r)
 		}
-	})
+	}).PassesRecords()
 	return sameKey[K, V, V](s, n)
 }
 
@@ -50,6 +50,6 @@ func FilterCtx[K, V any](s *Stream[K, V], keep func(ctx context.Context, key K, 
 			}
 			return next(r)
 		}
-	})
+	}).PassesRecords()
 	return sameKey[K, V, V](s, n)
 }

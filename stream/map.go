@@ -12,6 +12,9 @@ func Map[K, V, K2, V2 any](s *Stream[K, V], f func(key K, value V) (K2, V2)) *St
 	op, g := topology.Here("stream.Map"), s.graph()
 	requireFunc(g, op, f == nil)
 	n := topology.AddProcessor(g, op, g.NextName("KSTREAM-MAP-"), s.parents(), func(w *topology.Wiring, n *topology.Node, next topology.Sink[K2, V2]) topology.Sink[K, V] {
+		if same, ok := any(f).(func(K, V) (K, V)); ok && w.Private(n) {
+			return mapInPlace(w, n, same, any(next).(topology.Sink[K, V]))
+		}
 		at, id := w.At(n)
 		m := newMapper[K, V, K2, V2]()
 		return func(r *topology.Record[K, V]) error {
@@ -19,8 +22,27 @@ func Map[K, V, K2, V2 any](s *Stream[K, V], f func(key K, value V) (K2, V2)) *St
 			k, v := f(r.Key, r.Value)
 			return next(m.result(r, k, v))
 		}
-	})
+	}).MakesRecords()
 	return newKey[K2, V2](op, n)
+}
+
+// mapInPlace is Map that changes the record it gets.
+func mapInPlace[K, V any](w *topology.Wiring, n *topology.Node, f func(K, V) (K, V), next topology.Sink[K, V]) topology.Sink[K, V] {
+	at, id := w.At(n)
+	keyNull, valueNull := serde.NullCheck[K](), serde.NullCheck[V]()
+	return func(r *topology.Record[K, V]) error {
+		*at = id
+		r.Key, r.Value = f(r.Key, r.Value)
+		r.KeyNull = keyNull != nil && keyNull(&r.Key)
+		switch {
+		case valueNull != nil:
+			r.ValueNull = valueNull(&r.Value)
+		case r.ValueNull:
+			var zero V
+			r.Value = zero
+		}
+		return next(r)
+	}
 }
 
 // MapCtx is [Map] with a function that may fail.
@@ -39,7 +61,7 @@ func MapCtx[K, V, K2, V2 any](s *Stream[K, V], f func(ctx context.Context, key K
 			}
 			return next(m.result(r, k, v))
 		}
-	})
+	}).MakesRecords()
 	return newKey[K2, V2](op, n)
 }
 
@@ -52,6 +74,9 @@ func selectKey[K, V, K2 any](s *Stream[K, V], op topology.Op, f func(key K, valu
 	g := s.graph()
 	requireFunc(g, op, f == nil)
 	n := topology.AddProcessor(g, op, g.NextName("KSTREAM-KEY-SELECT-"), s.parents(), func(w *topology.Wiring, n *topology.Node, next topology.Sink[K2, V]) topology.Sink[K, V] {
+		if same, ok := any(f).(func(K, V) K); ok && w.Private(n) {
+			return selectKeyInPlace(w, n, same, any(next).(topology.Sink[K, V]))
+		}
 		at, id := w.At(n)
 		isNull := serde.NullCheck[K2]()
 		var out topology.Record[K2, V]
@@ -62,8 +87,20 @@ func selectKey[K, V, K2 any](s *Stream[K, V], op topology.Op, f func(key K, valu
 			out.Value, out.ValueNull, out.Timestamp, out.Headers = r.Value, r.ValueNull, r.Timestamp, r.Headers
 			return next(&out)
 		}
-	})
+	}).MakesRecords()
 	return newKey[K2, V](op, n)
+}
+
+// selectKeyInPlace is SelectKey that changes the record it gets.
+func selectKeyInPlace[K, V any](w *topology.Wiring, n *topology.Node, f func(K, V) K, next topology.Sink[K, V]) topology.Sink[K, V] {
+	at, id := w.At(n)
+	isNull := serde.NullCheck[K]()
+	return func(r *topology.Record[K, V]) error {
+		*at = id
+		r.Key = f(r.Key, r.Value)
+		r.KeyNull = isNull != nil && isNull(&r.Key)
+		return next(r)
+	}
 }
 
 // SelectKeyCtx is [SelectKey] with a function that may fail.
@@ -88,7 +125,7 @@ func selectKeyCtx[K, V, K2 any](s *Stream[K, V], op topology.Op, f func(ctx cont
 			out.Value, out.ValueNull, out.Timestamp, out.Headers = r.Value, r.ValueNull, r.Timestamp, r.Headers
 			return next(&out)
 		}
-	})
+	}).MakesRecords()
 	return newKey[K2, V](op, n)
 }
 

@@ -12,6 +12,9 @@ func MapValues[K, V, W any](s *Stream[K, V], f func(value V) W) *Stream[K, W] {
 	op, g := topology.Here("stream.MapValues"), s.graph()
 	requireFunc(g, op, f == nil)
 	n := topology.AddProcessor(g, op, g.NextName("KSTREAM-MAPVALUES-"), s.parents(), func(w *topology.Wiring, n *topology.Node, next topology.Sink[K, W]) topology.Sink[K, V] {
+		if same, ok := any(f).(func(V) V); ok && w.Private(n) {
+			return mapValuesInPlace(w, n, same, any(next).(topology.Sink[K, V]))
+		}
 		at, id := w.At(n)
 		m := newValueMapper[K, V, W]()
 		return func(r *topology.Record[K, V]) error {
@@ -23,8 +26,23 @@ func MapValues[K, V, W any](s *Stream[K, V], f func(value V) W) *Stream[K, W] {
 			m.out.ValueNull = m.isNull != nil && m.isNull(&m.out.Value)
 			return next(&m.out)
 		}
-	})
+	}).MakesRecords()
 	return sameKey[K, V, W](s, n)
+}
+
+// mapValuesInPlace is MapValues that changes the record it gets.
+func mapValuesInPlace[K, V any](w *topology.Wiring, n *topology.Node, f func(V) V, next topology.Sink[K, V]) topology.Sink[K, V] {
+	at, id := w.At(n)
+	isNull := serde.NullCheck[V]()
+	return func(r *topology.Record[K, V]) error {
+		if r.ValueNull && isNull == nil {
+			return next(r) // the function could not see it
+		}
+		*at = id
+		r.Value = f(r.Value)
+		r.ValueNull = isNull != nil && isNull(&r.Value)
+		return next(r)
+	}
 }
 
 // MapValuesWithKey is [MapValues] with a function that also sees the key.
@@ -43,7 +61,7 @@ func MapValuesWithKey[K, V, W any](s *Stream[K, V], f func(key K, value V) W) *S
 			m.out.ValueNull = m.isNull != nil && m.isNull(&m.out.Value)
 			return next(&m.out)
 		}
-	})
+	}).MakesRecords()
 	return sameKey[K, V, W](s, n)
 }
 
@@ -66,7 +84,7 @@ func MapValuesCtx[K, V, W any](s *Stream[K, V], f func(ctx context.Context, key 
 			m.out.ValueNull = m.isNull != nil && m.isNull(&m.out.Value)
 			return next(&m.out)
 		}
-	})
+	}).MakesRecords()
 	return sameKey[K, V, W](s, n)
 }
 

@@ -18,7 +18,7 @@ func Peek[K, V any](s *Stream[K, V], f func(key K, value V)) *Stream[K, V] {
 			f(r.Key, r.Value)
 			return next(r)
 		}
-	})
+	}).PassesRecords()
 	return sameKey[K, V, V](s, n)
 }
 

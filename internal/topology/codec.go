@@ -80,7 +80,7 @@ func AddTopicSource[K, V any](g *Graph, op Op, name string, spec SourceSpec, s S
 			t.streamTime = max(t.streamTime, timestamp)
 			return next(&d.rec)
 		}
-	})
+	}).MakesRecords()
 }
 
 // EventTime makes a timestamp extractor from a function over the decoded record. The function gets the record's own time and the highest event time of

@@ -48,7 +48,8 @@ type Node struct {
 	sink     TopicRef    // of a sink
 	dynamic  bool        // a sink that chooses its topics by record; sink is nothing then
 	wire     func(w *Wiring, n *Node) any
-	nullKeys bool // it has a use for records without a key
+	nullKeys bool         // it has a use for records without a key
+	passes   recordOrigin // whose records go to the children
 }
 
 // Name is the operator's name in descriptions, metrics and faults.
