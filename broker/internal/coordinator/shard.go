@@ -387,6 +387,10 @@ func (s *Shard[M]) setPhase(p phase) {
 // resign gives the partition up and waits for whatever runs in it.
 func (s *Shard[M]) resign(why error) {
 	s.mu.Lock()
+	if s.mu.phase == active && !s.mu.flushing && !s.mu.next.batches.empty() {
+		s.flush() // what was left; a failure has been told
+		s.mu.Lock()
+	}
 	if s.mu.phase == closed {
 		s.mu.Unlock()
 		return

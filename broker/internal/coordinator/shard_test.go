@@ -184,23 +184,33 @@ func TestWhatIsLeftDuringAnAppendIsWrittenBehindIt(t *testing.T) {
 
 func TestWhatIsLeftIsForgottenWithTheState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &fakeLog{}
+		log := &fakeLog{refuse: errBroken}
 		set := newSumSet(nil)
 		defer set.Close()
 		shard := lead(set, log)
 		leave(t, shard, "a", 1)
-		log.set(func(l *fakeLog) { l.refuse = errBroken })
 		time.Sleep(leaveFor)
 		synctest.Wait()
 		if n, err := total(shard, "a"); n != 0 || err != nil {
 			t.Fatalf("the sum is %d, error %v; the log refused it", n, err)
 		}
-		leave(t, shard, "a", 2)
+	})
+}
+
+func TestWhatIsLeftIsWrittenByWhoResigns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{}
+		set := newSumSet(nil)
+		shard := lead(set, log)
+		leave(t, shard, "a", 1)
 		set.Close()
+		if got := replayed(log, "a"); got != 1 {
+			t.Fatalf("the log adds up to %d, want 1", got)
+		}
 		time.Sleep(2 * leaveFor)
 		synctest.Wait()
 		if log.appends != 1 {
-			t.Fatalf("%d appends: the shard wrote after it was resigned", log.appends)
+			t.Fatalf("%d appends, want 1: the shard wrote after it was resigned", log.appends)
 		}
 	})
 }
