@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/statestore"
@@ -40,6 +41,9 @@ type openWindow[K any] struct {
 	key        K
 	encoded    []byte // while it is due
 }
+
+// closingRetention is for how much longer a store keeps what is emitted on close.
+const closingRetention = time.Millisecond
 
 // emittedSuffix makes the name of the emitted time of a store: no store has it in its name.
 const emittedSuffix = "/emitted"
@@ -162,11 +166,11 @@ func (c *closing[K, A]) pass(closed, observed int64) (some bool, err error) {
 
 // give forwards the result of one window, unless it has none.
 func (c *closing[K, A]) give(w *openWindow[K], headers []topology.Header) error {
-	v, time, found, err := c.fetch(w)
+	v, at, found, err := c.fetch(w)
 	if err != nil || !found {
 		return err
 	}
-	c.out = rows[stream.Windowed[K], A]{Key: stream.Windowed[K]{Key: w.key, Start: w.start, End: w.end}, Timestamp: time, Headers: headers,
+	c.out = rows[stream.Windowed[K], A]{Key: stream.Windowed[K]{Key: w.key, Start: w.start, End: w.end}, Timestamp: at, Headers: headers,
 		Value: topology.Change[A]{New: v, HasNew: true}}
 	c.given++
 	return c.to(&c.out)

@@ -73,15 +73,16 @@ func aggregateSessions[K, V, A any](op topology.Op, prefix string, grouped *stre
 	in, windows := grouped.Input(op), grouped.Windows()
 	g := in.Node.Graph()
 	requireFunc(g, op, agg.missing)
-	need := windows.Retention()
-	if grouped.Emission().OnClose {
-		need += time.Millisecond // a session that ends at the close time is open still, and must be there when it closes
+	store = checkSession(g, op, store, windows.Retention())
+	emit := grouped.Emission()
+	if emit.OnClose && store != nil {
+		store = store.Retain(store.Retention() + closingRetention) // a session that ends at the close time must be there when it closes
 	}
-	store = checkSession(g, op, store, need)
 	old := &oldValues{}
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next rowSink[stream.Windowed[K], A]) topology.Sink[K, V] {
 		a := newSessionAggregation(w, n, store, w.Observed(store.StoreName()), windows, agg)
-		if emit := grouped.Emission(); emit.OnClose {
+		if emit.OnClose {
+			a.kept -= closingRetention.Milliseconds()
 			a.closing, a.forward = closingSessions(w, store, emit, next), &forwarder[stream.Windowed[K], A]{held: true}
 		} else {
 			a.forward = sessionForwarder(w, n, a.store, old, next)
@@ -138,6 +139,7 @@ type sessionAggregation[K, V, A any] struct {
 	closing *closing[K, A] // nil: results are given as they come
 	// inMemory is of the store: as in Kafka Streams, such a store counts a session that is open still but too old to keep.
 	inMemory bool
+	kept     int64 // how long after its end, by the store's time, a session meets records: those that are only kept to be emitted meet none
 	gap      int64
 	grace    int64
 	observed *int64                          // the highest time that came in; kept with the committed offsets
@@ -152,7 +154,7 @@ type sessionAggregation[K, V, A any] struct {
 
 func newSessionAggregation[K, V, A any](w *topology.Wiring, n *topology.Node, store *statestore.SessionSpec[K, A], observed *int64, windows stream.SessionWindows,
 	agg sessionAggregator[K, V, A]) *sessionAggregation[K, V, A] {
-	a := &sessionAggregation[K, V, A]{store: w.Store(store.StoreName()).(statestore.SessionStore[K, A]), inMemory: store.IsInMemory(), agg: agg, ctx: w.Context(),
+	a := &sessionAggregation[K, V, A]{store: w.Store(store.StoreName()).(statestore.SessionStore[K, A]), inMemory: store.IsInMemory(), kept: store.Retention().Milliseconds(), agg: agg, ctx: w.Context(),
 		fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n), isNull: serde.NullCheck[A](),
 		gap: windows.Gap().Milliseconds(), grace: windows.GracePeriod().Milliseconds(), observed: observed}
 	a.at, a.id = w.At(n)
@@ -206,6 +208,9 @@ func (a *sessionAggregation[K, V, A]) meet(key K, t int64) (start, end int64, er
 	for e, err := range a.store.FindSessions(key, max(0, t-a.gap), later(t, a.gap)) {
 		if err != nil {
 			return 0, 0, err
+		}
+		if e.End <= a.store.ObservedTime()-a.kept {
+			continue
 		}
 		a.met = append(a.met, e)
 		start, end = min(start, e.Start), max(end, e.End)

@@ -51,6 +51,10 @@ func aggregateWindows[K, V, A any](op topology.Op, prefix string, grouped *strea
 	requireFunc(g, op, agg.missing)
 	store = checkWindow(g, op, store, windows.Retention())
 	emit := grouped.Emission()
+	if emit.OnClose && store != nil && !store.IsInMemory() {
+		// As from Kafka Streams' stores of such windows on disk: a sliding window that begins two differences before a record may be what the record's own begin with.
+		store = store.Retain(store.Retention() + closingRetention)
+	}
 	if _, endless := windows.(stream.UnlimitedWindows); endless && emit.OnClose {
 		g.Fault(op, "unlimited windows never close, so that nothing would be emitted")
 	}

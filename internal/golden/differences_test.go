@@ -106,7 +106,6 @@ var differences = map[string]difference{
 			9:  `null`,
 			10: `[{"topic":"out","key":"a@50/60","value":"2","ts":56}]`,
 		},
-		stores: map[string]string{"C": `[{"key":"a@60/70","value":"1","ts":65}]`},
 	},
 	"suppress-old-value": {
 		why: "the library forwards the last old value from the buffer, which nobody below has seen; ours the one that they saw",

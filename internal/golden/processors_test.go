@@ -164,6 +164,19 @@ func (in *interpreter) plainWindows(op *caseOp, spec *statestore.WindowSpec[text
 			}
 			return out, nil
 		},
+		query: func(m machine, s *caseStep) (out []storeEntry, err error) {
+			windows, err := view(m, spec)
+			if err != nil {
+				return nil, err
+			}
+			for e, err := range windows.FetchRange(textOf(s.Key), *s.From, *s.To+1) {
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, storeEntry{Key: keyText(e.Key).ptr(), Start: &e.Start, Value: e.Value.ptr()})
+			}
+			return out, nil
+		},
 	}
 }
 
