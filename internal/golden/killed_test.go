@@ -28,6 +28,8 @@ type killed struct {
 	state   string // directory
 	rng     *rand.Rand
 	inStep  bool // kill while a step is being worked at, else between steps
+	// uncounted says that not all drops are known: processes die before they have told theirs, or a global table's record came while none ran, which none counts.
+	uncounted bool
 
 	child *child         // nil between a kill and the next step
 	known map[string]int // drops that the dead ones have reported
@@ -152,9 +154,8 @@ const stepTime = 100 * time.Millisecond
 
 func (m *killed) advance(time.Duration) error { return nil }
 
-// drops are not known when processes die before they have told theirs.
 func (m *killed) drops() (map[string]int, bool) {
-	if m.inStep {
+	if m.uncounted {
 		return nil, false
 	}
 	all := map[string]int{}

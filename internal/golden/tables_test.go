@@ -33,7 +33,8 @@ func (in *interpreter) table(op *caseOp) tabler {
 	case in.lookedUp(op.ID):
 		spec = statestore.KeyValue(op.ID+"-unnamed", topic.KeySerde(), topic.ValueSerde())
 	}
-	if in.c.Config.Optimization == "all" && spec != nil {
+	// A topic whose records get other times is refused as a changelog, and so is one for a store that is to have none.
+	if in.c.Config.Optimization == "all" && spec != nil && op.Timestamps == "" && (op.Logging == nil || *op.Logging) {
 		opts = append(opts, stream.AsChangelog())
 	}
 	t := &tb[text, text]{t: ktable.From(in.b, topic, spec, opts...), keys: topic.KeySerde(), values: topic.ValueSerde(), keyKind: kindOf(types.Key), kind: kindOf(types.Value)}
