@@ -58,12 +58,12 @@ func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d deriva
 		out.asOf = func(w *topology.Wiring) asOf[K, W] {
 			dv, above := newDeriver(w, n, d, old), t.asOf(w)
 			return func(key K, at int64) (none W, timestamp int64, ok bool, err error) {
-				v, timestamp, ok, err := above(key, at)
+				v, timestamp, found, err := above(key, at)
 				if err != nil {
 					return none, 0, false, err
 				}
-				row, ok, err := dv.row(key, v, ok)
-				return row, timestamp, ok, err
+				row, ok, err := dv.row(key, v, found)
+				return row, timeOfRow(timestamp, found), ok, err
 			}
 		}
 	}
@@ -73,16 +73,27 @@ func derive[K, V, W any](op topology.Op, prefix string, t *Table[K, V], d deriva
 	out.lookup = func(w *topology.Wiring) lookup[K, W] {
 		dv, above := newDeriver(w, n, d, old), t.lookup(w)
 		return func(key K) (none W, timestamp int64, ok bool, err error) {
-			v, timestamp, ok, err := above(key)
+			v, timestamp, found, err := above(key)
 			if err != nil {
 				return none, 0, false, err
 			}
-			row, ok, err := dv.row(key, v, ok)
-			return row, timestamp, ok, err
+			row, ok, err := dv.row(key, v, found)
+			return row, timeOfRow(timestamp, found), ok, err
 		}
 	}
 	return out
 }
+
+// timeOfRow is the time of a row that follows from one of a time, or from none, which has no time whatever was there and did not become a row.
+func timeOfRow(timestamp int64, found bool) int64 {
+	if !found {
+		return noTime
+	}
+	return timestamp
+}
+
+// noTime is earlier than any time.
+const noTime = -1
 
 // deriver is a derived table at work in one task.
 type deriver[K, V, W any] struct {
