@@ -746,3 +746,33 @@ func TestAnEmptyLogOpensInFewCalls(t *testing.T) {
 		t.Fatalf("opening and closing an empty log takes %d calls and %v allocations, want at most %d and %d", n, allocs, maxCalls, maxAllocs)
 	}
 }
+
+// TestALogThatWasClosedOpensInFewCalls guards the same for logs that hold something: none of their batches is read, however many there are.
+func TestALogThatWasClosedOpensInFewCalls(t *testing.T) {
+	const maxLists, maxOpens = 1, 5 // of the directory; of summary, two indexes, producers and epochs
+	var lists, opens, batches atomic.Int64
+	fsys := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		switch op.Kind {
+		case errorfs.OpList:
+			lists.Add(1)
+		case errorfs.OpOpen:
+			opens.Add(1)
+		case errorfs.OpFileRead, errorfs.OpFileReadAt:
+			if strings.HasSuffix(op.Path, suffixLog) {
+				batches.Add(1)
+			}
+		}
+		return nil
+	}))
+	l := openLog(t, fsys, Config{IndexInterval: 64}, OpenOptions{Now: t0})
+	l.fill(200, 2)
+	for _, n := range []*atomic.Int64{&lists, &opens, &batches} {
+		n.Store(0)
+	}
+	if l = l.reopenClean(); l.End() < 200 {
+		t.Fatalf("the log ends at %d", l.End())
+	}
+	if lists.Load() > maxLists || opens.Load() > maxOpens || batches.Load() > 0 {
+		t.Fatalf("%d listings, %d files opened, %d reads of batches; want at most %d, %d and none", lists.Load(), opens.Load(), batches.Load(), maxLists, maxOpens)
+	}
+}

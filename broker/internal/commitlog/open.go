@@ -93,7 +93,7 @@ func (l *Log) load(o *OpenOptions) error {
 	if err := l.recoverEpochs(); err != nil {
 		return err
 	}
-	return l.recoverProducers(o)
+	return l.recoverProducers(o, snapshotsAmong(names)) // of which recovery may have removed some
 }
 
 // tidy finishes or undoes what a crash interrupted, and updates the directory's listing.
@@ -274,12 +274,12 @@ func (l *Log) recoverEpochs() error {
 
 // recoverProducers loads the snapshot at the log's end, or builds the state from an earlier one. What the active segment's index does not
 // know of aborted transactions is found on the way.
-func (l *Log) recoverProducers(o *OpenOptions) error {
-	if err := l.dropSnapshotsAbove(l.End()); err != nil {
+func (l *Log) recoverProducers(o *OpenOptions, snapshots []Offset) error {
+	if err := l.dropSnapshots(snapshots, l.End()); err != nil {
 		return err
 	}
 	active := l.activeSegment()
-	r := &replayTo{end: l.End(), snapshotBy: l.End(), now: o.Now}
+	r := &replayTo{end: l.End(), snapshots: snapshots, snapshotBy: l.End(), now: o.Now}
 	active.mu.Lock()
 	loaded := active.mu.loaded
 	active.mu.Unlock()

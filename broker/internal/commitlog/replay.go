@@ -11,6 +11,7 @@ import (
 // replayTo says how far producer state is to be built again.
 type replayTo struct {
 	end        Offset   // exclusive
+	snapshots  []Offset // those that there may be, ascending
 	snapshotBy Offset   // begin at the latest snapshot that is not above this
 	collect    *segment // note the transactions that were aborted in this segment; snapshotBy must not be above its base
 	now        time.Time
@@ -28,11 +29,7 @@ func (l *Log) replay(ps *producers, r replayTo) error {
 func (l *Log) replayCollecting(ps *producers, r *replayTo) ([]AbortedTxn, error) {
 	ps.reset()
 	r.snapshot = record.NoOffset
-	offsets, err := l.snapshotOffsets()
-	if err != nil {
-		return nil, err
-	}
-	for _, o := range slices.Backward(offsets) {
+	for _, o := range slices.Backward(r.snapshots) {
 		if o > r.snapshotBy {
 			continue
 		}
@@ -44,8 +41,8 @@ func (l *Log) replayCollecting(ps *producers, r *replayTo) ([]AbortedTxn, error)
 	}
 	segs := l.segs()
 	for _, s := range segs[max(segmentFor(segs, r.snapshot), 0):] {
-		if s.base >= r.end {
-			break
+		if s.base >= r.end || r.snapshot >= r.end {
+			break // the snapshot says it all: after a clean close the usual case, and nothing is read
 		}
 		if err := l.replaySegment(ps, s, r); err != nil {
 			return nil, err
@@ -114,12 +111,14 @@ func (ps *producers) apply(b record.Batch, now int64) (completion, error) {
 // snapshotOffsets returns the offsets of the producer snapshots, ascending.
 func (l *Log) snapshotOffsets() ([]Offset, error) {
 	names, err := l.fs.List(l.dir)
-	if err != nil {
-		if isNotExist(err) {
-			return nil, nil
-		}
+	if err != nil && !isNotExist(err) {
 		return nil, err
 	}
+	return snapshotsAmong(names), nil
+}
+
+// snapshotsAmong returns the offsets of the producer snapshots in a directory's listing, ascending.
+func snapshotsAmong(names []string) []Offset {
 	var offsets []Offset
 	for _, name := range names {
 		if o, ok := parseName(name, suffixSnapshot); ok {
@@ -127,7 +126,7 @@ func (l *Log) snapshotOffsets() ([]Offset, error) {
 		}
 	}
 	slices.Sort(offsets)
-	return offsets, nil
+	return offsets
 }
 
 // ensureIndex loads a segment's indexes: from its index files or, where they are missing or do not hold, from its batches.
@@ -148,10 +147,13 @@ func (l *Log) ensureIndex(s *segment) error {
 		if err := l.scanIndex(s, &idx); err != nil {
 			return err
 		}
+		snapshots, err := l.snapshotOffsets()
+		if err != nil {
+			return err
+		}
 		var ps producers
 		ps.init()
-		var err error
-		if aborted, err = l.replayCollecting(&ps, &replayTo{end: idx.next, snapshotBy: s.base, collect: s}); err != nil {
+		if aborted, err = l.replayCollecting(&ps, &replayTo{end: idx.next, snapshots: snapshots, snapshotBy: s.base, collect: s}); err != nil {
 			return err
 		}
 	}

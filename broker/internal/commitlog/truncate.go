@@ -71,10 +71,14 @@ func (l *Log) truncate(to Offset) (Offset, error) {
 	l.recoveryPoint, l.cleaned = min(l.recoveryPoint, end), min(l.cleaned, end)
 	l.epochs.cutEnd(end)
 	l.active.tornTail = false
-	if err := l.dropSnapshotsAbove(end); err != nil {
+	snapshots, err := l.snapshotOffsets()
+	if err != nil {
 		return 0, err
 	}
-	if err := l.replay(&l.producers, replayTo{end: end, snapshotBy: end, now: l.active.created}); err != nil {
+	if err := l.dropSnapshots(snapshots, end); err != nil {
+		return 0, err
+	}
+	if err := l.replay(&l.producers, replayTo{end: end, snapshots: snapshots, snapshotBy: end, now: l.active.created}); err != nil {
 		return 0, err
 	}
 	return end, l.epochs.save(l.fs, l.dir, end)
@@ -113,12 +117,8 @@ func (l *Log) rescan(s *segment, size int64) (Offset, error) {
 	return idx.next, nil
 }
 
-// dropSnapshotsAbove deletes producer snapshots that speak of more than is left.
-func (l *Log) dropSnapshotsAbove(end Offset) error {
-	offsets, err := l.snapshotOffsets()
-	if err != nil {
-		return err
-	}
+// dropSnapshots deletes those producer snapshots, among the given ones, that lie above end: they speak of more than is left.
+func (l *Log) dropSnapshots(offsets []Offset, end Offset) error {
 	var errs []error
 	for _, o := range offsets {
 		if o > end {
@@ -165,7 +165,11 @@ func (l *Log) reset(start Offset) error {
 	if !had {
 		return nil
 	}
-	if err := l.dropSnapshotsAbove(-1); err != nil {
+	snapshots, err := l.snapshotOffsets()
+	if err != nil {
+		return err
+	}
+	if err := l.dropSnapshots(snapshots, -1); err != nil {
 		return err
 	}
 	if err := l.roll(created); err != nil {
