@@ -59,12 +59,12 @@ func createdConfigs(b *settings.Broker, overrides map[string]string) []kmsg.Crea
 	out := make([]kmsg.CreateTopicsResponseTopicConfig, 0, len(settings.TopicDefs()))
 	for _, d := range settings.TopicDefs() {
 		layers := b.TopicLayers(overrides, d.Name)
-		if len(layers) == 0 {
+		if len(layers) == 0 && d.NoDefault {
 			continue
 		}
 		value := settings.TopicValue(b, overrides, d.Name).String()
 		c := kmsg.NewCreateTopicsResponseTopicConfig()
-		c.Name, c.Value, c.Source = d.Name, &value, int8(layers[0].Source)
+		c.Name, c.Value, c.Source = d.Name, &value, int8(settings.Winner(layers))
 		out = append(out, c)
 	}
 	return out

@@ -75,7 +75,7 @@ func (d *describer) topic(name string, wanted func(string) bool) ([]kmsg.Describ
 	for i := range settings.TopicDefs() {
 		def := &settings.TopicDefs()[i]
 		layers := d.broker.TopicLayers(topic.Configs, def.Name)
-		if !wanted(def.Name) || len(layers) == 0 {
+		if !wanted(def.Name) || len(layers) == 0 && def.NoDefault {
 			continue
 		}
 		value := settings.TopicValue(d.broker, topic.Configs, def.Name).String()
@@ -157,10 +157,7 @@ func (d *describer) group(name string, wanted func(string) bool) ([]kmsg.Describ
 func (d *describer) config(def *settings.Def, value *string, layers []settings.Layer, readOnly bool) kmsg.DescribeConfigsResponseResourceConfig {
 	c := kmsg.NewDescribeConfigsResponseResourceConfig()
 	c.Name, c.Value, c.ReadOnly, c.ConfigType = def.Name, value, readOnly, kmsg.ConfigType(def.Type)
-	c.Source = kmsg.ConfigSource(settings.SourceDefault)
-	if len(layers) > 0 {
-		c.Source = kmsg.ConfigSource(layers[0].Source)
-	}
+	c.Source = kmsg.ConfigSource(settings.Winner(layers))
 	c.IsDefault = c.Source == kmsg.ConfigSource(settings.SourceDefault)
 	if d.synonyms {
 		for _, l := range layers {

@@ -253,9 +253,9 @@ func (l *Local) CreateInternalTopic(ctx context.Context, name string) (*controll
 // internalTopic is what a topic of the broker's own looks like, by the settings.
 func (l *Local) internalTopic(name string) controller.NewTopic {
 	b := l.Settings()
-	prefix := "offsets.topic."
+	prefix, codec := "offsets.topic.", "producer"
 	if name == controller.TransactionsTopic {
-		prefix = "transaction.state.log."
+		prefix, codec = "transaction.state.log.", "uncompressed"
 	}
 	config := func(name, value string) controller.Config { return controller.Config{Name: name, Value: &value} }
 	t := controller.NewTopic{
@@ -264,7 +264,7 @@ func (l *Local) internalTopic(name string) controller.NewTopic {
 		Replication: int16(min(b.Int(prefix+"replication.factor"), int64(len(l.Image().Brokers())))),
 		Configs: []controller.Config{
 			config("cleanup.policy", "compact"),
-			config("compression.type", "producer"),
+			config("compression.type", codec),
 			config("segment.bytes", strconv.FormatInt(max(b.Int(prefix+"segment.bytes"), 1<<20), 10)),
 		},
 	}

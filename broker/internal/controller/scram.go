@@ -72,9 +72,9 @@ type AlteredScramUser struct {
 	Err  error
 }
 
-// AlterScramCredentials decides about each user on its own: all that is asked for a user happens, or none of it.
+// AlterScramCredentials decides about each user on its own: one credential of a user changes, or none.
 func AlterScramCredentials(im *Image, deletions []ScramKey, upsertions []ScramUpsertion) ([]Record, []AlteredScramUser) {
-	a := scramAlteration{im: im, errs: map[string]error{}, named: map[ScramKey]bool{}, records: map[string][]Record{}, left: maxScramCredentials - len(im.scram)}
+	a := scramAlteration{im: im, errs: map[string]error{}, records: map[string]Record{}, left: maxScramCredentials - len(im.scram)}
 	for _, k := range deletions {
 		a.add(k, &ScramRemoved{k}, a.checkDeletion(k))
 	}
@@ -90,7 +90,7 @@ func AlterScramCredentials(im *Image, deletions []ScramKey, upsertions []ScramUp
 	out := make([]AlteredScramUser, 0, len(a.order))
 	for _, user := range a.order {
 		if a.errs[user] == nil {
-			records = append(records, a.records[user]...)
+			records = append(records, a.records[user])
 		}
 		out = append(out, AlteredScramUser{user, a.errs[user]})
 	}
@@ -102,25 +102,19 @@ type scramAlteration struct {
 	im      *Image
 	order   []string // users as they were first named
 	errs    map[string]error
-	named   map[ScramKey]bool
-	records map[string][]Record
+	records map[string]Record
 	left    int // credentials that there is still room for
 }
 
+// add notes what becomes of a user, whose first error is the answer. Apache Kafka refuses a second credential of a user in a request, also of another mechanism.
 func (a *scramAlteration) add(k ScramKey, rec Record, err error) {
-	if _, known := a.errs[k.User]; !known {
+	earlier, known := a.errs[k.User]
+	switch {
+	case !known:
 		a.order = append(a.order, k.User)
-		a.errs[k.User] = nil
-	}
-	if a.named[k] {
-		err = fault(kerr.DuplicateResource, "A user credential cannot be altered twice in the same request")
-	}
-	a.named[k] = true
-	if err != nil && a.errs[k.User] == nil {
-		a.errs[k.User] = err
-	}
-	if err == nil {
-		a.records[k.User] = append(a.records[k.User], rec)
+		a.errs[k.User], a.records[k.User] = err, rec
+	case earlier == nil:
+		a.errs[k.User] = fault(kerr.DuplicateResource, "A user credential cannot be altered twice in the same request")
 	}
 }
 
@@ -158,7 +152,7 @@ func (a *scramAlteration) checkUpsertion(u ScramUpsertion) error {
 	case len(u.Salt) > maxScramSalt:
 		return fault(kerr.UnacceptableCredential, "The salt is longer than %d bytes", maxScramSalt)
 	}
-	if _, there := a.im.scram[u.ScramKey]; !there && !a.named[u.ScramKey] {
+	if _, there := a.im.scram[u.ScramKey]; !there {
 		if a.left == 0 {
 			return fault(kerr.PolicyViolation, "There are %d credentials already, which is the most that this cluster keeps.", maxScramCredentials)
 		}

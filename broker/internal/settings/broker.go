@@ -36,6 +36,14 @@ type Layer struct {
 	Source Source
 }
 
+// Winner is the source of the value that counts: the first layer's, and the default where nobody says anything.
+func Winner(layers []Layer) Source {
+	if len(layers) == 0 {
+		return SourceDefault
+	}
+	return layers[0].Source
+}
+
 // Broker is the configuration of a broker at one moment: what it was started with, and what was changed since. It is immutable.
 type Broker struct {
 	static         map[string]string
@@ -90,48 +98,54 @@ func (b *Broker) compute() {
 	}
 }
 
-// Layers returns what each origin says about a broker setting, the winner first; the default is always last unless it is null.
+// Layers returns what each origin says about a broker setting, the winner first; the default is last, and none when it is null. A coarser spelling of a time follows the
+// finer one in each origin, as Apache Kafka lists it, and what comes before the setting itself is left out: log.retention.hours alone is no layer of log.retention.ms.
 func (b *Broker) Layers(name string) []Layer {
-	d := brokerDefs.mustDef(name)
+	brokerDefs.mustDef(name)
+	family := spellings(name)
 	var out []Layer
-	add := func(m map[string]string, s Source) {
-		if v, ok := m[name]; ok {
-			out = append(out, Layer{name, v, s})
+	add := func(s Source, value func(name string) (string, bool)) {
+		for _, n := range family {
+			if v, ok := value(n); ok && (len(out) > 0 || n == name) {
+				out = append(out, Layer{n, v, s})
+			}
 		}
 	}
-	add(b.dynamic, SourceDynamicBroker)
-	add(b.dynamicDefault, SourceDynamicDefault)
-	add(b.static, SourceStatic)
-	if !d.NoDefault {
-		out = append(out, Layer{name, d.Default, SourceDefault})
+	in := func(m map[string]string) func(string) (string, bool) {
+		return func(n string) (string, bool) { v, ok := m[n]; return v, ok }
 	}
+	add(SourceDynamicBroker, in(b.dynamic))
+	add(SourceDynamicDefault, in(b.dynamicDefault))
+	add(SourceStatic, in(b.static))
+	add(SourceDefault, func(n string) (string, bool) { d := brokerDefs.mustDef(n); return d.Default, !d.NoDefault })
 	return out
 }
 
-// TopicLayers returns what each origin says about a topic config, the winner first.
+// spellings are the names of a time in milliseconds, minutes and hours, the finest first; of any other setting its name.
+func spellings(name string) []string {
+	for finest, aliases := range timeAliases {
+		names := []string{finest}
+		for _, a := range aliases {
+			names = append(names, a.name)
+		}
+		if slices.Contains(names, name) {
+			return names
+		}
+	}
+	return []string{name}
+}
+
+// TopicLayers returns what each origin says about a topic config, the winner first. There is none when the topic says nothing and no setting of the broker has a say.
 func (b *Broker) TopicLayers(overrides map[string]string, name string) []Layer {
 	d := topicDefs.mustDef(name)
 	var out []Layer
 	if v, ok := overrides[name]; ok {
 		out = append(out, Layer{name, v, SourceTopic})
 	}
-	if d.Broker == "" {
-		if !d.NoDefault {
-			out = append(out, Layer{name, d.Default, SourceDefault})
-		}
-		return out
+	if d.Broker != "" {
+		out = append(out, b.Layers(d.Broker)...)
 	}
-	for _, l := range b.Layers(d.Broker) {
-		if l.Source != SourceDefault {
-			out = append(out, l)
-		}
-	}
-	for _, alias := range timeAliases[d.Broker] {
-		if s, ok := b.static[alias.name]; ok {
-			out = append(out, Layer{alias.name, s, SourceStatic})
-		}
-	}
-	return append(out, Layer{d.Broker, d.Default, SourceDefault})
+	return out
 }
 
 // timeAlias is a coarser spelling of a setting in milliseconds.

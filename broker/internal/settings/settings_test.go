@@ -2,6 +2,7 @@ package settings
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,34 @@ func TestTheNearestLayerWins(t *testing.T) {
 		if layers[i] != want[i] {
 			t.Errorf("layer %d is %v, want %v", i, layers[i], want[i])
 		}
+	}
+}
+
+func TestCoarserSpellingsOfATimeFollowTheFiner(t *testing.T) {
+	b, err := NewBroker(map[string]string{"log.retention.hours": "2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := b.WithDynamic(nil, map[string]string{"log.retention.ms": "7"})
+	const ms, hours = "log.retention.ms", "log.retention.hours"
+	for _, c := range []struct {
+		name string
+		got  []Layer
+		want []Layer
+	}{
+		{"hours alone are no layer of milliseconds", b.Layers(ms), nil},
+		{"nor of the topic's config", b.TopicLayers(nil, "retention.ms"), nil},
+		{"hours", b.Layers(hours), []Layer{{hours, "2", SourceStatic}, {hours, "168", SourceDefault}}},
+		{"milliseconds", set.Layers(ms), []Layer{{ms, "7", SourceDynamicDefault}, {hours, "2", SourceStatic}, {hours, "168", SourceDefault}}},
+		{"minutes that nobody set", set.Layers("log.retention.minutes"), nil},
+		{"a config that no setting stands behind", b.TopicLayers(nil, "remote.storage.enable"), nil},
+	} {
+		if !slices.Equal(c.got, c.want) {
+			t.Errorf("%s: layers %v, want %v", c.name, c.got, c.want)
+		}
+	}
+	if got := Winner(nil); got != SourceDefault {
+		t.Errorf("what nobody says is of source %d", got)
 	}
 }
 
