@@ -121,12 +121,20 @@ func (t *task) firstOffset(ctx context.Context, in *input) (int64, error) {
 		return 0, err
 	}
 	internal := slices.ContainsFunc(src.Topics, func(r topology.TopicRef) bool { return r.Internal })
+	ago, byTime := src.Reset.Ago()
 	switch {
 	case internal || src.Reset == topology.ResetDefault || src.Reset == topology.ResetEarliest:
 		return ends.Start, nil
 	case src.Reset == topology.ResetLatest:
 		t.dirty = true // a successor must begin here too, not at what is latest then
 		return ends.LastStable, nil
+	case byTime:
+		t.dirty = true // as with the latest
+		at, err := client.OffsetAt(ctx, t.w.cl, in.tp, time.Now().Add(-ago).UnixMilli(), t.w.app.cfg.TaskTimeout)
+		if at < 0 {
+			at = ends.LastStable
+		}
+		return at, err
 	}
 	return 0, fmt.Errorf("topic %s, partition %d: the group has no committed offset, and the source at %s is set to fail then", in.tp.Topic, in.tp.Partition, src.Site)
 }

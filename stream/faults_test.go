@@ -55,6 +55,9 @@ func TestBuildReturnsEveryFaultWithItsLine(t *testing.T) {
 	stream.From(b, stream.NewTopic("in", serde.Int64, serde.String))
 	expect(line()-1, `stream.From: topic "in" is already read by a source with other topics, types or options at faults_test.go:%d`, first-1)
 
+	stream.From(b, text("ahead"), stream.FromAgo(-time.Second))
+	expect(line()-1, `stream.From: reading is to begin -1s ago: give 0 or more`)
+
 	stream.To(in, stream.NewTopic[string, string]("half", nil, serde.String))
 	expect(line()-1, `stream.To: topic "half" has no serde for its keys`)
 

@@ -40,6 +40,12 @@ func FromLatest() SourceOption {
 	return func(c *sourceConfig) { c.reset = topology.ResetLatest }
 }
 
+// FromAgo begins at the first record whose time is at most d before now when the application has not read the topic before, and at the end when all are older. Records
+// that follow the first one are read whatever their time. It is the time that the log knows, not an event time that is found by reading.
+func FromAgo(d time.Duration) SourceOption {
+	return func(c *sourceConfig) { c.reset = topology.ResetAgo(d) }
+}
+
 // FromCommitted reads only where the application has read before, and fails otherwise.
 func FromCommitted() SourceOption {
 	return func(c *sourceConfig) { c.reset = topology.ResetNone }
@@ -117,8 +123,16 @@ func FromPattern[K, V any](b *Builder, pattern string, form Topic[K, V], opts ..
 	if c.reused {
 		g.Fault(op, "only the topic of a table can be a changelog")
 	}
-	spec := topology.SourceSpec{Pattern: re, Reset: c.reset, Idle: c.checkIdle(op, g), Timestamps: timestampsOf(b, op, form, c)}
+	spec := topology.SourceSpec{Pattern: re, Reset: c.checkReset(op, g), Idle: c.checkIdle(op, g), Timestamps: timestampsOf(b, op, form, c)}
 	return OfEdge(topology.Edge[K, V]{Node: topology.AddTopicSource(g, op, g.NextName("KSTREAM-SOURCE-"), spec, form.serdes)})
+}
+
+// checkReset reports a policy that makes no sense, and returns it.
+func (c *sourceConfig) checkReset(op topology.Op, g *topology.Graph) topology.ResetPolicy {
+	if d, ok := c.reset.Ago(); ok && d < 0 {
+		g.Fault(op, "reading is to begin %v ago: give 0 or more", d)
+	}
+	return c.reset
 }
 
 func configOf(opts []SourceOption) (c sourceConfig) {
@@ -158,7 +172,7 @@ func AddSource[K, V any](b *Builder, op topology.Op, topics []Topic[K, V], table
 	if c.reused && !table {
 		g.Fault(op, "only the topic of a table can be a changelog")
 	}
-	spec := topology.SourceSpec{Reset: c.reset, Idle: c.checkIdle(op, g), Table: table, Timestamps: timestampsOf(b, op, topics[0], c)}
+	spec := topology.SourceSpec{Reset: c.checkReset(op, g), Idle: c.checkIdle(op, g), Table: table, Timestamps: timestampsOf(b, op, topics[0], c)}
 	for _, t := range topics {
 		spec.Topics = append(spec.Topics, topology.TopicRef{Name: t.name})
 	}

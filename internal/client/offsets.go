@@ -212,6 +212,19 @@ func ListEnds(ctx context.Context, cl *kgo.Client, tp TopicPartition, limit time
 	return e, nil
 }
 
+// OffsetAt returns the first offset of a partition whose record has at least a time, in milliseconds since 1970, among those before the last stable offset; -1 when
+// there is none.
+func OffsetAt(ctx context.Context, cl *kgo.Client, tp TopicPartition, at int64, limit time.Duration) (offset int64, err error) {
+	err = retry(ctx, limit, func() (err error) {
+		offset, err = listOffset(ctx, cl, tp, max(at, 0), true)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("client: the offset of a time in topic %s, partition %d: %w", tp.Topic, tp.Partition, err)
+	}
+	return offset, nil
+}
+
 func listOffset(ctx context.Context, cl *kgo.Client, tp TopicPartition, at int64, committed bool) (int64, error) {
 	req := kmsg.NewPtrListOffsetsRequest()
 	req.ReplicaID = -1

@@ -3,6 +3,7 @@ package topology
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/millrace-io/millrace/statestore"
 )
@@ -31,15 +32,35 @@ func (t TopicRef) Resolve(app string) string {
 	return t.Name
 }
 
-// ResetPolicy says where a source begins when the group has no committed offset.
-type ResetPolicy int8
+// ResetPolicy says where a source begins when the group has no committed offset. Policies can be compared.
+type ResetPolicy struct {
+	begin resetBegin
+	ago   time.Duration
+}
+
+type resetBegin int8
 
 const (
-	ResetDefault ResetPolicy = iota // the application's default, which is earliest
-	ResetEarliest
-	ResetLatest
-	ResetNone // fail
+	resetDefault resetBegin = iota
+	resetEarliest
+	resetLatest
+	resetNone
+	resetAgo
 )
+
+// The policies, beside those of ResetAgo.
+var (
+	ResetDefault  = ResetPolicy{resetDefault, 0} // the application's default, which is earliest
+	ResetEarliest = ResetPolicy{resetEarliest, 0}
+	ResetLatest   = ResetPolicy{resetLatest, 0}
+	ResetNone     = ResetPolicy{resetNone, 0} // fail
+)
+
+// ResetAgo begins at the first record that is not older than d, or at the end when all are older.
+func ResetAgo(d time.Duration) ResetPolicy { return ResetPolicy{resetAgo, d} }
+
+// Ago is the d of a policy of ResetAgo; ok is false for the others.
+func (p ResetPolicy) Ago() (d time.Duration, ok bool) { return p.ago, p.begin == resetAgo }
 
 // DropReason says why a record went no further.
 type DropReason int8
