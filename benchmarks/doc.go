@@ -40,8 +40,9 @@
 // Their CPU is the broker's, without the client's. Both systems run as long as the run and have written 2 GiB before anything is measured.
 //
 // Without -brokers the log server runs in this process, on disk, and its CPU is part of the figures; with it any cluster that speaks Kafka's protocol is measured, and
-// the figures hold the CPU of the clients only. Systems take turns within a round, so that whatever else the machine does falls on all of them; the table shows the
-// median of the rounds with the least and the greatest, and ratios of systems are the median of the ratios within a round. On a busy machine the ratios count.
+// the figures hold the CPU of the clients only. Systems take turns within a round, so that whatever else the machine does falls on all of them, and log servers begin
+// it by turns; the table shows the median of the rounds with the least and the greatest, and ratios of systems are the median of the ratios within a round. On a busy
+// machine the ratios count.
 //
 // RESULTS.md has figures with the machine and commit they were taken on.
 package main
