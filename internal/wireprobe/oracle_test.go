@@ -24,6 +24,7 @@ var differences = map[string]string{
 	"produce/delete-horizon-from-client":            "a quirk: only compaction sets a delete horizon; in a client's batch it would turn the time its records are counted from into a time to drop them",
 	"produce/deltas-inside-compressed":              "a quirk: offset deltas that disagree with the head are the client's fault and answered with INVALID_RECORD, not with UNKNOWN_SERVER_ERROR",
 	"produce/record-length-wrong-inside-compressed": "a quirk: Kafka does not look; a record whose length disagrees with its fields stops readers that do, and is refused as it is uncompressed",
+	"topics/colliding-in-one-request":               "a quirk: names that collide are refused in one request as they are in two",
 	"configs/alter-unknown-operation":               "a quirk: an unknown operation is the client's fault and answered with INVALID_REQUEST, not with UNKNOWN_SERVER_ERROR",
 	"produce/null-records":                          "a quirk: Kafka never answers; here null records are INVALID_RECORD, as an empty record set is",
 	"produce/offset-deltas-not-consecutive":         "a quirk: Kafka does not look; a batch whose offset deltas disagree with its head would confuse every reader and is refused",

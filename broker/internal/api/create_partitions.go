@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/broker/internal/controller"
@@ -23,15 +24,19 @@ func handleCreatePartitions(ctx context.Context, n *Node, r *Request) (kmsg.Resp
 		}
 	}
 	var out []controller.GrownTopic
+	late := tooLate(req.TimeoutMillis)
 	err := n.Cluster.Propose(ctx, func(im *controller.Image) (records []controller.Record, _ error) {
 		records, out = controller.CreatePartitions(im, growths)
-		if req.ValidateOnly {
+		if req.ValidateOnly || late {
 			return nil, nil
 		}
 		return records, nil
 	})
 	for _, g := range out {
-		if g.Err == nil {
+		switch {
+		case late:
+			g.Err = kerr.RequestTimedOut
+		case g.Err == nil:
 			g.Err = err
 		}
 		t := kmsg.NewCreatePartitionsResponseTopic()

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/broker/internal/controller"
@@ -15,9 +16,10 @@ func handleCreateTopics(ctx context.Context, n *Node, r *Request) (kmsg.Response
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
 	var out []controller.CreatedTopic
 	topics := newTopics(req)
+	late := tooLate(req.TimeoutMillis)
 	err := n.Cluster.Propose(ctx, func(im *controller.Image) (records []controller.Record, _ error) {
 		records, out = controller.CreateTopics(im, n.Cluster.Env(), topics)
-		if req.ValidateOnly {
+		if req.ValidateOnly || late {
 			return nil, nil
 		}
 		return records, nil
@@ -25,7 +27,10 @@ func handleCreateTopics(ctx context.Context, n *Node, r *Request) (kmsg.Response
 	for _, c := range out {
 		t := kmsg.NewCreateTopicsResponseTopic()
 		t.Topic = c.Name
-		if c.Err == nil {
+		switch {
+		case late:
+			c.Err = kerr.RequestTimedOut
+		case c.Err == nil:
 			c.Err = err
 		}
 		t.ErrorCode, t.ErrorMessage = Code(c.Err), MessageOf(c.Err)
@@ -54,7 +59,10 @@ func newTopics(req *kmsg.CreateTopicsRequest) []controller.NewTopic {
 	return topics
 }
 
-// createdConfigs lists the effective configuration of a topic that was just made (KIP-525).
+// tooLate reports whether a request gave the controller no time at all: what it asks for does not happen then.
+func tooLate(timeoutMs int32) bool { return timeoutMs <= 0 }
+
+// createdConfigs lists the effective configuration of a topic that was just made (KIP-525), what was given as it was given.
 func createdConfigs(b *settings.Broker, overrides map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
 	out := make([]kmsg.CreateTopicsResponseTopicConfig, 0, len(settings.TopicDefs()))
 	for _, d := range settings.TopicDefs() {
@@ -62,7 +70,10 @@ func createdConfigs(b *settings.Broker, overrides map[string]string) []kmsg.Crea
 		if len(layers) == 0 && d.NoDefault {
 			continue
 		}
-		value := settings.TopicValue(b, overrides, d.Name).String()
+		value, given := overrides[d.Name]
+		if !given {
+			value = settings.TopicValue(b, overrides, d.Name).String()
+		}
 		c := kmsg.NewCreateTopicsResponseTopicConfig()
 		c.Name, c.Value, c.Source = d.Name, &value, int8(settings.Winner(layers))
 		out = append(out, c)

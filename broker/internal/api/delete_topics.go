@@ -15,16 +15,17 @@ func handleDeleteTopics(ctx context.Context, n *Node, r *Request) (kmsg.Response
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	var refs []controller.TopicRef
 	for _, name := range req.TopicNames {
-		refs = append(refs, controller.TopicRef{Name: name})
+		refs = append(refs, controller.TopicRef{Name: name, Named: true})
 	}
 	for _, t := range req.Topics {
 		ref := controller.TopicRef{ID: t.TopicID}
 		if t.Topic != nil {
-			ref.Name = *t.Topic
+			ref.Name, ref.Named = *t.Topic, true
 		}
 		refs = append(refs, ref)
 	}
 	var out []controller.DeletedTopic
+	late := tooLate(req.TimeoutMillis)
 	err := n.Cluster.Propose(ctx, func(im *controller.Image) (records []controller.Record, _ error) {
 		if !n.Settings().Bool("delete.topic.enable") {
 			for _, ref := range refs {
@@ -32,16 +33,21 @@ func handleDeleteTopics(ctx context.Context, n *Node, r *Request) (kmsg.Response
 			}
 			return nil, nil
 		}
-		records, out = controller.DeleteTopics(im, refs)
+		if records, out = controller.DeleteTopics(im, refs); late {
+			return nil, nil
+		}
 		return records, nil
 	})
 	for _, d := range out {
-		if d.Err == nil {
+		switch {
+		case late:
+			d.Err = kerr.RequestTimedOut
+		case d.Err == nil:
 			d.Err = err
 		}
 		t := kmsg.NewDeleteTopicsResponseTopic()
-		t.Topic, t.TopicID = nonEmpty(d.Name), d.ID
-		if req.Version < 6 {
+		t.TopicID = d.ID
+		if d.Named {
 			t.Topic = &d.Name
 		}
 		t.ErrorCode, t.ErrorMessage = Code(d.Err), MessageOf(d.Err)

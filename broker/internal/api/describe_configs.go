@@ -46,7 +46,7 @@ type describer struct {
 }
 
 func (d *describer) describe(asked kmsg.DescribeConfigsRequestResource) ([]kmsg.DescribeConfigsResponseResourceConfig, error) {
-	wanted := func(name string) bool { return asked.ConfigNames == nil || slices.Contains(asked.ConfigNames, name) }
+	wanted := func(name string) bool { return len(asked.ConfigNames) == 0 || slices.Contains(asked.ConfigNames, name) }
 	switch asked.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
 		return d.topic(asked.ResourceName, wanted)
@@ -161,6 +161,9 @@ func (d *describer) config(def *settings.Def, value *string, layers []settings.L
 	c.IsDefault = c.Source == kmsg.ConfigSource(settings.SourceDefault)
 	if d.synonyms {
 		for _, l := range layers {
+			if v, err := def.Parse(l.Value); err == nil && l.Name == def.Name {
+				l.Value = v.String() // as it is read, not as it was written
+			}
 			s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
 			s.Name, s.Value, s.Source = l.Name, &l.Value, kmsg.ConfigSource(l.Source)
 			c.ConfigSynonyms = append(c.ConfigSynonyms, s)

@@ -101,6 +101,9 @@ func checkChange(im *Image, c ResourceChange) error {
 	}
 	switch c.Resource.Type {
 	case ResourceTopic:
+		if c.Resource.Name == "" {
+			return fault(kerr.InvalidRequest, "Default topic resources are not allowed.")
+		}
 		if err := CheckTopicName(c.Resource.Name); err != nil {
 			return err
 		}
@@ -170,10 +173,8 @@ func inherited(im *Image, env Env, r Resource, name string) string {
 
 func editList(now, value string, op ConfigOp) string {
 	var list []string
-	for e := range strings.SplitSeq(now, ",") {
-		if e != "" {
-			list = append(list, e)
-		}
+	if now != "" {
+		list = strings.Split(now, ",")
 	}
 	for e := range strings.SplitSeq(value, ",") {
 		i := slices.Index(list, e)
@@ -204,6 +205,14 @@ func unknownConfig(t ResourceType, name string) error {
 	return &Fault{kerr.InvalidConfig, (&settings.UnknownError{Kind: kind, Name: name}).Error()}
 }
 
+// invalidValue is Kafka's error for a value that does not do.
+func invalidValue(t ResourceType) *kerr.Error {
+	if t == ResourceBroker {
+		return kerr.InvalidRequest
+	}
+	return kerr.InvalidConfig
+}
+
 func checkConfigs(t ResourceType, configs map[string]string) error {
 	var fixed []string
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
@@ -216,6 +225,11 @@ func checkConfigs(t ResourceType, configs map[string]string) error {
 			continue
 		}
 		if _, err := d.Parse(configs[name]); err != nil {
+			return &Fault{invalidValue(t), err.Error()}
+		}
+	}
+	if t == ResourceTopic {
+		if err := settings.CheckTopicTogether(configs); err != nil {
 			return &Fault{kerr.InvalidConfig, err.Error()}
 		}
 	}

@@ -89,6 +89,9 @@ func CreateTopics(im *Image, env Env, topics []NewTopic) ([]Record, []CreatedTop
 	return records, out
 }
 
+// metadataTopic is the name under which Kafka keeps the cluster's metadata; nobody may have a topic of that name.
+const metadataTopic = "__cluster_metadata"
+
 func countNames[T any](list []T, name func(T) string) map[string]int {
 	n := make(map[string]int, len(list))
 	for _, e := range list {
@@ -100,6 +103,9 @@ func countNames[T any](list []T, name func(T) string) map[string]int {
 func decideTopic(im *Image, env Env, t NewTopic, made map[string]bool, budget *int64) (*TopicCreated, error) {
 	if err := CheckTopicName(t.Name); err != nil {
 		return nil, err
+	}
+	if t.Name == metadataTopic {
+		return nil, fault(kerr.InvalidRequest, "Creation of internal topic %s is prohibited.", metadataTopic)
 	}
 	if im.topics[t.Name] != nil {
 		return nil, fault(kerr.TopicAlreadyExists, "Topic '%s' already exists.", t.Name)
@@ -250,15 +256,19 @@ func place(im *Image, n, factor, start int) ([]Partition, error) {
 
 // TopicRef names a topic by name or by id, not both.
 type TopicRef struct {
-	Name string
-	ID   TopicID
+	Name  string
+	Named bool // by its name, even if that is empty
+	ID    TopicID
 }
+
+func (r TopicRef) named() bool { return r.Named || r.Name != "" }
 
 // DeletedTopic is the answer to a TopicRef.
 type DeletedTopic struct {
-	Name string
-	ID   TopicID
-	Err  error
+	Name  string
+	Named bool // the name is known
+	ID    TopicID
+	Err   error
 }
 
 // DeleteTopics decides about each topic on its own.
@@ -269,27 +279,27 @@ func DeleteTopics(im *Image, refs []TopicRef) ([]Record, []DeletedTopic) {
 	for _, ref := range refs {
 		seen[ref]++
 	}
-	gone := map[TopicID]bool{}
+	twice := namedInBothWays(im, refs)
 	for _, ref := range refs {
 		n := seen[ref]
-		if n == 0 {
-			continue // answered
+		if n == 0 || !ref.named() && twice[ref.ID] {
+			continue // answered, or to be answered by its name
 		}
 		seen[ref] = 0
-		d := DeletedTopic{Name: ref.Name, ID: ref.ID}
+		d := DeletedTopic{Name: ref.Name, Named: ref.named(), ID: ref.ID}
 		t, err := im.find(ref)
 		switch {
-		case n > 1 && ref.Name != "":
+		case n > 1 && ref.named():
 			d.Err = fault(kerr.InvalidRequest, "Duplicate topic name.")
 		case n > 1:
 			d.Err = fault(kerr.InvalidRequest, "Duplicate topic id.")
 		case err != nil:
 			d.Err = err
-		case gone[t.ID]:
+		case twice[t.ID]:
+			d.ID = t.ID
 			d.Err = fault(kerr.InvalidRequest, "The provided topic name maps to an ID that was already supplied.")
 		default:
-			gone[t.ID] = true
-			d.Name, d.ID = t.Name, t.ID
+			d.Name, d.Named, d.ID = t.Name, true, t.ID
 			records = append(records, &TopicDeleted{t.ID})
 		}
 		out = append(out, d)
@@ -297,16 +307,30 @@ func DeleteTopics(im *Image, refs []TopicRef) ([]Record, []DeletedTopic) {
 	return records, out
 }
 
+// namedInBothWays returns the topics that are named by their name and by their id.
+func namedInBothWays(im *Image, refs []TopicRef) map[TopicID]bool {
+	byID, both := map[TopicID]bool{}, map[TopicID]bool{}
+	for _, ref := range refs {
+		byID[ref.ID] = byID[ref.ID] || !ref.named()
+	}
+	for _, ref := range refs {
+		if t := im.topics[ref.Name]; t != nil && byID[t.ID] {
+			both[t.ID] = true
+		}
+	}
+	return both
+}
+
 func (im *Image) find(ref TopicRef) (*Topic, error) {
 	var t *Topic
 	switch {
-	case ref.Name != "" && ref.ID != TopicID{}:
+	case ref.named() && ref.ID != TopicID{}:
 		return nil, fault(kerr.InvalidRequest, "You may not specify both topic name and topic id.")
 	case ref.ID != TopicID{}:
 		if t = im.byID[ref.ID]; t == nil {
 			return nil, fault(kerr.UnknownTopicID, "This server does not host this topic ID.")
 		}
-	case ref.Name == "":
+	case !ref.named():
 		return nil, fault(kerr.InvalidRequest, "Neither topic name nor id were specified.")
 	default:
 		if t = im.topics[ref.Name]; t == nil {

@@ -23,7 +23,7 @@ var brokerDefs = newCatalogue([]Def{
 	intDef("min.insync.replicas", "1", 1, maxInt32, "Default of the topic config.").dynamic(),
 	boolDef("unclean.leader.election.enable", "false", "Default of the topic config.").dynamic(),
 	stringDef("compression.type", "producer", "Default of the topic config.", "uncompressed", "zstd", "lz4", "snappy", "gzip", "producer").dynamic(),
-	intDef("compression.gzip.level", "-1", -1, 9, "Default of the topic config.").dynamic(),
+	intDef("compression.gzip.level", "-1", -1, 9, "Default of the topic config.").except(0).dynamic(),
 	intDef("compression.lz4.level", "9", 1, 17, "Default of the topic config.").dynamic(),
 	intDef("compression.zstd.level", "3", -131072, 22, "Default of the topic config.").dynamic(),
 

@@ -52,6 +52,7 @@ type Def struct {
 	Default string   // as a user would write it; "" of a String with NoDefault means null
 	Min     float64  // smallest number allowed; numbers only
 	Max     float64  // largest number allowed; numbers only
+	Except  []int64  // numbers between Min and Max that are not allowed
 	OneOf   []string // allowed values of a String, or of each element of a List; nil: any
 	Update  Update   // broker settings only
 	Doc     string
@@ -104,6 +105,9 @@ func (d *Def) Parse(s string) (Value, error) {
 		if float64(n) > d.Max {
 			return fail("Value must be no more than " + formatBound(d.Max))
 		}
+		if slices.Contains(d.Except, n) {
+			return fail(fmt.Sprintf("Value must not be %d", n))
+		}
 		v.num, v.raw = n, t
 	case Double:
 		f, err := strconv.ParseFloat(t, 64)
@@ -118,7 +122,11 @@ func (d *Def) Parse(s string) (Value, error) {
 		}
 		v.float, v.raw = f, t
 	case List:
+		if d.OneOf != nil && t != "" && slices.ContainsFunc(strings.Split(t, ","), isBlank) {
+			return fail("String must be one of: " + strings.Join(d.OneOf, ", "))
+		}
 		v.list = splitList(s)
+		v.raw = strings.Join(v.list, ",")
 		for _, e := range v.list {
 			if d.OneOf != nil && !slices.Contains(d.OneOf, e) {
 				return fail("String must be one of: " + strings.Join(d.OneOf, ", "))
@@ -146,6 +154,8 @@ func (d *Def) bits() int {
 }
 
 func formatBound(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
+func isBlank(s string) bool { return strings.TrimSpace(s) == "" }
 
 func splitList(s string) []string {
 	var out []string
@@ -213,6 +223,7 @@ func listDef(name, def, doc string, oneOf ...string) Def {
 }
 
 func (d Def) dynamic() Def           { d.Update = ClusterWide; return d }
+func (d Def) except(n int64) Def     { d.Except = []int64{n}; return d }
 func (d Def) null() Def              { d.NoDefault = true; return d }
 func (d Def) from(broker string) Def { d.Broker = broker; return d }
 func (d Def) refuse(why string) Def  { d.Refuse = why; return d }

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -19,7 +20,7 @@ var topicDefs = newCatalogue([]Def{
 	listDef("cleanup.policy", "delete", "What happens to old data: delete, compact, or both.", "compact", "delete").from("log.cleanup.policy"),
 	stringDef("compression.type", "producer", "Codec of the stored batches; producer keeps what the client chose.",
 		"uncompressed", "zstd", "lz4", "snappy", "gzip", "producer").from("compression.type"),
-	intDef("compression.gzip.level", "-1", -1, 9, "Level when compression.type is gzip.").from("compression.gzip.level"),
+	intDef("compression.gzip.level", "-1", -1, 9, "Level when compression.type is gzip.").except(0).from("compression.gzip.level"),
 	intDef("compression.lz4.level", "9", 1, 17, "Level when compression.type is lz4.").from("compression.lz4.level"),
 	intDef("compression.zstd.level", "3", -131072, 22, "Level when compression.type is zstd.").from("compression.zstd.level"),
 	longDef("delete.retention.ms", "86400000", 0, "How long tombstones stay after the first cleaning.").from("log.cleaner.delete.retention.ms"),
@@ -74,6 +75,19 @@ func CheckTopic(overrides map[string]string) error {
 		if _, err := d.Parse(overrides[name]); err != nil {
 			return err
 		}
+	}
+	return CheckTopicTogether(overrides)
+}
+
+// CheckTopicTogether returns what is wrong with overrides that do one by one and not together.
+func CheckTopicTogether(overrides map[string]string) error {
+	least, err := topicDefs.mustDef("min.compaction.lag.ms").Parse(overrides["min.compaction.lag.ms"])
+	if err != nil {
+		return nil // not given
+	}
+	most, err := topicDefs.mustDef("max.compaction.lag.ms").Parse(overrides["max.compaction.lag.ms"])
+	if err == nil && least.num > most.num {
+		return fmt.Errorf("conflict topic config setting min.compaction.lag.ms (%d) > max.compaction.lag.ms (%d)", least.num, most.num)
 	}
 	return nil
 }
