@@ -1,15 +1,6 @@
 package overlay
 
-import (
-	"bytes"
-	"slices"
-)
-
-// sortKey is a staged entry with the part of its key that decides most comparisons.
-type sortKey struct {
-	prefix prefix
-	entry  uint32
-}
+import "bytes"
 
 // Sorted returns the staged entries in key order, for EntryAt. Valid until the next change of the table.
 func (t *Table) Sorted() []uint32 {
@@ -27,30 +18,6 @@ func (t *Table) Sorted() []uint32 {
 	}
 	t.sort(t.staged) // the order of staging is of no use to anyone
 	return t.staged
-}
-
-// sort brings entries in key order.
-func (t *Table) sort(entries []uint32) {
-	if len(entries) < 2 {
-		return
-	}
-	if cap(t.order) < len(entries) {
-		t.order = make([]sortKey, 0, len(entries)+len(entries)/4)
-	}
-	skip := t.commonPrefix(entries)
-	order := t.order[:0]
-	for _, i := range entries {
-		order = append(order, sortKey{prefixesOf(t.keyOf(&t.entries[i])[skip:]), i})
-	}
-	slices.SortFunc(order, func(a, b sortKey) int {
-		if c := a.prefix.compare(b.prefix); c != 0 {
-			return c
-		}
-		return bytes.Compare(t.keyOf(&t.entries[a.entry]), t.keyOf(&t.entries[b.entry]))
-	})
-	for n := range order {
-		entries[n] = order[n].entry
-	}
 }
 
 // commonPrefix is how many bytes all keys of entries begin with.
@@ -81,6 +48,9 @@ func (t *Table) EntryAt(i uint32) (key, value []byte, has bool) {
 	e := &t.entries[i]
 	return t.keyOf(e), t.valueOf(e), e.flags&present != 0
 }
+
+// Settled says that a staged entry, by what Sorted returned for it, says what the engine has already.
+func (t *Table) Settled(i uint32) bool { return t.entries[i].flags&settled != 0 }
 
 // Iter walks over the ordered entries of a range in key order or backwards: the staged ones and, with KeepOrder, those that were. The table may change meanwhile:
 // entries staged ahead of the walk are seen, and one that is behind is not seen again.
