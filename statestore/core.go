@@ -143,7 +143,7 @@ func (c *core) onFlush(withOld bool, flush func(overlay.Pending) error) bool {
 	return true
 }
 
-// Flush forwards what was held back. As in Kafka, a key that had no value and has none again is not forwarded.
+// Flush forwards what was held back. As in Kafka, a key that had no value and has none again is not forwarded, and not written either.
 func (c *core) Flush() error {
 	for {
 		p, ok := c.table.TakePending()
@@ -156,6 +156,9 @@ func (c *core) Flush() error {
 			if err := c.readOld(&p); err != nil {
 				return err
 			}
+		}
+		if !p.Has && p.Old == overlay.OldAbsent && p.Committed {
+			c.table.Settle(&p)
 		}
 		if p.Old == overlay.OldPresent && c.expired != nil && c.expired(p.OldValue) {
 			p.Old, p.OldValue = overlay.OldAbsent, nil
@@ -185,9 +188,12 @@ func (c *core) readOld(p *overlay.Pending) error {
 // StagedBytes is the memory that staged changes take.
 func (c *core) StagedBytes() int { return c.table.StagedBytes() }
 
-// Changelog calls emit for every staged change, sorted by key.
+// Changelog calls emit for every staged change, sorted by key, but for those that Flush found to be none.
 func (c *core) Changelog(emit func(key, value []byte, timestamp int64) error) error {
 	for _, i := range c.table.Sorted() {
+		if c.table.Settled(i) {
+			continue
+		}
 		key, v, has := c.table.EntryAt(i)
 		var value []byte
 		if has {
@@ -203,6 +209,9 @@ func (c *core) Changelog(emit func(key, value []byte, timestamp int64) error) er
 // Stage adds every staged change to a batch.
 func (c *core) Stage(b Batch) error {
 	for _, i := range c.table.Sorted() {
+		if c.table.Settled(i) {
+			continue
+		}
 		key, v, has := c.table.EntryAt(i)
 		c.engineKey = c.layout.engineKey(c.engineKey[:0], key)
 		var err error

@@ -20,7 +20,6 @@
 //   - a versioned store says the latest version of a key again after one of its past, at the end of the commit: in Kafka Streams' changelog a late record that compaction
 //     leaves as the only one of its key would win;
 //   - records of buffers have a timestamp, where Kafka Streams' have none;
-//   - a row that came and went between two commits leaves a tombstone, also with a cache;
 //   - the headers of records are not written to the changelogs of joins, where nothing reads them;
 //   - the sequence numbers of join windows and of records that wait for a table count what is stored, not what was refused.
 package statestore

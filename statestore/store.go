@@ -62,7 +62,8 @@ type Store interface {
 	Flush() error
 	// StagedBytes is the memory that staged changes take.
 	StagedBytes() int
-	// Changelog calls emit with the changelog record of every key changed since the last Committed, sorted by key: the last value of each, nil for a deletion.
+	// Changelog calls emit with the changelog record of every key changed since the last Committed, sorted by key: the last value of each, nil for a deletion. What Flush
+	// left out is left out here too.
 	// The slices are valid during the call.
 	Changelog(emit func(key, value []byte, timestamp int64) error) error
 	// Stage adds the same changes, and the expiry of what is beyond the retention, to a batch of the engine.

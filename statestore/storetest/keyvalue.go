@@ -33,10 +33,12 @@ type kvModel struct {
 	committed map[string]kvEntry
 	staged    map[string]*kvEntry // nil: deleted
 	times     map[string]int64    // of staged deletions
+	held      bool                // changes are held back until Flush
+	flushed   map[string]bool     // keys that had a value at a Flush since the commit
 }
 
-func newKVModel() *kvModel {
-	return &kvModel{make(map[string]kvEntry), make(map[string]*kvEntry), make(map[string]int64)}
+func newKVModel(held bool) *kvModel {
+	return &kvModel{make(map[string]kvEntry), make(map[string]*kvEntry), make(map[string]int64), held, make(map[string]bool)}
 }
 
 func (m *kvModel) view() map[string]kvEntry {
@@ -64,11 +66,13 @@ func (m *kvModel) scan(lo, hi *string, reverse bool) (out []kvEntry) {
 	return out
 }
 
+// changelog is what a commit writes: all that changed, but no deletion of what was neither committed nor forwarded.
 func (m *kvModel) changelog() (out []logged) {
 	for _, k := range slices.Sorted(maps.Keys(m.staged)) {
+		_, was := m.committed[k]
 		if e := m.staged[k]; e != nil {
 			out = append(out, logged{Key: k, Value: e.Value, Timestamp: e.Timestamp})
-		} else {
+		} else if was || m.flushed[k] || !m.held {
 			out = append(out, logged{Key: k, Deleted: true, Timestamp: m.times[k]})
 		}
 	}
@@ -78,6 +82,7 @@ func (m *kvModel) changelog() (out []logged) {
 func (m *kvModel) commit() {
 	m.committed = m.view()
 	clear(m.staged)
+	clear(m.flushed)
 }
 
 func testKeyValueEqualsModel(t *testing.T, e statestore.Engine) {
@@ -87,7 +92,7 @@ func testKeyValueEqualsModel(t *testing.T, e statestore.Engine) {
 		p := partition(t, e, "kv", int32(n))
 		s := openStore[kvStore](t, spec, statestore.Backend{Partition: p, CacheBytes: cacheBytes, WriteBack: n%2 == 1})
 		forwarded := trackUpdates(t, s)
-		m := newKVModel()
+		m := newKVModel(n%2 == 1)
 		for range 6000 {
 			stepKeyValue(t, r, e, s, m)
 		}
@@ -158,6 +163,9 @@ func stepKeyValue(t testing.TB, r *rand.Rand, e statestore.Engine, s kvStore, m 
 		scanKeyValue(t, r, s, m)
 	case x < 975:
 		check(t, s.Flush())
+		for k, e := range m.staged {
+			m.flushed[k] = m.flushed[k] || e != nil
+		}
 	case x < 995:
 		want := m.changelog()
 		if got := commit(t, e, s); !reflect.DeepEqual(got, want) {
@@ -293,6 +301,47 @@ func testKeyValueFlush(t *testing.T, e statestore.Engine) {
 	}
 	check(t, direct.Put("a", "1", 1))
 	check(t, direct.Flush())
+}
+
+// testNothingWritten: a write-back store says nothing of a row that was not there at the last commit and is not there at this one, whatever was forwarded between.
+func testNothingWritten(t *testing.T, e statestore.Engine) {
+	spec := statestore.KeyValue("kv", serde.String, serde.String)
+	for n, cacheBytes := range []int{0, 1 << 20} {
+		s := openStore[kvStore](t, spec, statestore.Backend{Partition: partition(t, e, "kv", int32(n)), CacheBytes: cacheBytes, WriteBack: true})
+		forwarded := 0
+		s.OnFlush(n == 0, func(*statestore.Update[string, string]) error { forwarded++; return nil })
+		written := func(what string, want ...logged) {
+			t.Helper()
+			if have := commit(t, e, s); !reflect.DeepEqual(have, want) {
+				t.Errorf("cache of %d bytes, %s: the changelog gets %v, want %v", cacheBytes, what, have, want)
+			}
+		}
+		check(t, s.Put("a", "1", 1))
+		check(t, s.Delete("a", 2))
+		check(t, s.Delete("b", 2))
+		check(t, s.Put("c", "1", 3))
+		written("rows that came and went", logged{"c", "1", false, 3})
+		check(t, s.Delete("a", 4))
+		check(t, s.Delete("c", 4))
+		check(t, s.Put("c", "2", 5))
+		check(t, s.Delete("c", 6))
+		written("rows that went", logged{"c", "", true, 6})
+		if forwarded != 2 {
+			t.Errorf("%d changes were forwarded, want 2", forwarded)
+		}
+		check(t, s.Delete("a", 7))
+		check(t, s.Flush())
+		check(t, s.Put("a", "3", 8))
+		written("a row that came after Flush found none", logged{"a", "3", false, 8})
+		check(t, s.Delete("a", 9))
+		check(t, s.Flush())
+		check(t, s.Put("a", "4", 10))
+		check(t, s.Delete("a", 11))
+		written("a row that went, and came and went after Flush", logged{"a", "", true, 11})
+		if all := entries(t, s.All()); all != nil {
+			t.Errorf("the store has %v", all)
+		}
+	}
 }
 
 func testKeyValueWalk(t *testing.T, e statestore.Engine) {

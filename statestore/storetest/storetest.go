@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t testing.TB) statestore.Engine) {
 		{"WindowKeepsKeysApart", testWindowKeysApart},
 		{"WindowForwardsOncePerFlush", testWindowFlush},
 		{"WindowRestoresFromChangelog", testWindowRestore},
+		{"RowsThatComeAndGoAreNotWritten", testNothingWritten},
 		{"KeyValueExpires", testKeyValueExpires},
 		{"KeyValueScansPrefixes", testKeyValuePrefix},
 		{"SessionEqualsModel", testSessionLife},

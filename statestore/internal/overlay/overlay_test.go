@@ -387,6 +387,53 @@ func TestPendingKeepsOrderAndOldValues(t *testing.T) {
 	}
 }
 
+// TestSettledUntilItChanges: what the engine has already is said by the entry until it changes again or is committed, wherever a rebuild moves it.
+func TestSettledUntilItChanges(t *testing.T) {
+	table := New(1 << 20)
+	table.Track()
+	settled := func() (keys []string) {
+		for _, i := range table.Sorted() {
+			if key, _, _ := table.EntryAt(i); table.Settled(i) {
+				keys = append(keys, string(key))
+			}
+		}
+		return keys
+	}
+	settle := func() {
+		for {
+			p, ok := table.TakePending()
+			if !ok {
+				return
+			}
+			if !p.Has && p.Committed {
+				table.Settle(&p)
+			}
+		}
+	}
+	for _, key := range []string{"a", "b", "c"} {
+		table.Delete([]byte(key), []byte("t"))
+	}
+	settle()
+	table.Put([]byte("b"), []byte("1"))
+	table.rebuild(1 << 20)
+	if got := settled(); !reflect.DeepEqual(got, []string{"a", "c"}) {
+		t.Errorf("settled: %q, want a and c", got)
+	}
+	settle()
+	table.Delete([]byte("b"), []byte("t"))
+	table.Put([]byte("c"), []byte("1"))
+	table.Delete([]byte("c"), []byte("t"))
+	settle() // what was before b went is not what was committed
+	if got := settled(); !reflect.DeepEqual(got, []string{"a", "c"}) {
+		t.Errorf("settled after a second change: %q, want a and c", got)
+	}
+	table.Commit()
+	table.Delete([]byte("a"), []byte("t"))
+	if got := settled(); got != nil {
+		t.Errorf("settled after a commit: %q, want none", got)
+	}
+}
+
 // TestMemoryStaysBounded changes a set of keys over and over, with values that grow and shrink.
 func TestMemoryStaysBounded(t *testing.T) {
 	for _, track := range []bool{false, true} {

@@ -7,6 +7,7 @@ type pending struct {
 	oldCap     uint32
 	prev, next uint32
 	oldState   Old
+	committed  bool // what was before is what the engine has
 }
 
 // Old says what is known about the value before a change.
@@ -35,6 +36,7 @@ func (t *Table) markPending(i uint32, e *entry, isNew bool) {
 		t.append(i)
 		return
 	}
+	p.committed = e.flags&(staged|settled) != staged
 	switch {
 	case isNew:
 		p.oldState = OldUnknown
@@ -86,6 +88,9 @@ type Pending struct {
 	Has        bool // the key has a value now
 	OldValue   []byte
 	Old        Old
+	// Committed says that the old value, or that there was none, is what was committed last.
+	Committed bool
+	entry     uint32
 }
 
 // TakePending returns the entry that was changed longest ago and takes it from the list.
@@ -97,19 +102,22 @@ func (t *Table) TakePending() (p Pending, ok bool) {
 	t.unlink(i)
 	e, q := &t.entries[i], &t.pending[i]
 	e.flags &^= pendingFlag
-	p = Pending{Key: t.keyOf(e), Value: t.valueOf(e), Has: e.flags&present != 0, Old: q.oldState}
+	p = Pending{Key: t.keyOf(e), Value: t.valueOf(e), Has: e.flags&present != 0, Old: q.oldState, Committed: q.committed, entry: i}
 	if q.oldState == OldPresent {
 		p.OldValue = t.arena.at(q.old, q.oldLen)
 	}
 	return p, true
 }
 
+// Settle says that a change which TakePending has just returned changes nothing in the engine, unless the key changes again: see Settled.
+func (t *Table) Settle(p *Pending) { t.entries[p.entry].flags |= settled }
+
 // movePending carries the list over to a rebuilt table. Pending entries are staged ones, so all of them moved.
 func (t *Table) movePending(old *Table, moved []uint32) {
 	for i := old.first; i != none; i = old.pending[i].next {
 		from, n := &old.pending[i], moved[i]
 		p := &t.pending[n]
-		p.oldState = from.oldState
+		p.oldState, p.committed = from.oldState, from.committed
 		if from.oldState == OldPresent {
 			r, b := t.arena.alloc(int(from.oldLen))
 			copy(b, old.arena.at(from.old, from.oldLen))

@@ -59,6 +59,7 @@ const (
 	pendingFlag                   // changed since the last TakePending
 	used                          // touched since it came, or since the last sweep
 	ordered                       // belongs to the index
+	settled                       // staged, but the engine has the same already
 )
 
 const (
@@ -242,7 +243,7 @@ func (t *Table) change(key, value []byte, has flags) {
 		t.markPending(i, e, isNew)
 	}
 	t.setValue(e, value)
-	e.flags = e.flags&^present | has
+	e.flags = e.flags&^(present|settled) | has
 	if !isNew {
 		e.flags |= used
 	}
@@ -268,7 +269,7 @@ func (t *Table) Commit() {
 	t.dropPending()
 	for _, i := range t.staged {
 		e := &t.entries[i]
-		e.flags &^= staged
+		e.flags &^= staged | settled
 		if !t.keepOrder {
 			e.flags &^= ordered
 		}
