@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/ktable"
@@ -50,6 +51,34 @@ func ExampleJoinGlobal() {
 		fmt.Println(r.Key, r.Value)
 	}
 	// Output: o1 c1 is Ann
+}
+
+// Orders go on whether or not their customer is known.
+func ExampleLeftJoinGlobal() {
+	customers, orders, named := text("customers"), text("orders"), text("named")
+	b := stream.NewBuilder()
+	names := ktable.FromGlobal(b, customers, statestore.KeyValue("names", serde.String, serde.String))
+	out := ktable.LeftJoinGlobal(stream.From(b, orders), names,
+		func(_, customer string) string { return customer },
+		func(customer, name string, found bool) string {
+			if !found {
+				return customer + " is unknown"
+			}
+			return customer + " is " + name
+		})
+	stream.To(out, named)
+
+	d := run(b)
+	defer d.Close()
+	check(runtimetest.Pipe(d, customers, "c1", "Ann", 0))
+	check(runtimetest.Pipe(d, orders, "o1", "c1", 1))
+	check(runtimetest.Pipe(d, orders, "o2", "nobody", 2))
+	for _, r := range runtimetest.Output(d, named) {
+		fmt.Println(r.Key, r.Value)
+	}
+	// Output:
+	// o1 c1 is Ann
+	// o2 nobody is unknown
 }
 
 // globalDriver joins "in", whose values are keys, with the global table "g".
@@ -177,6 +206,7 @@ func TestGlobalTableFaults(t *testing.T) {
 	ktable.FromGlobal(b, topic, statestore.KeyValue("again", serde.String, serde.String))
 	s := stream.From(b, topic)
 	ktable.FromGlobal(b, stream.NewTopic("u", serde.String, serde.String), rows, stream.FromLatest())
+	ktable.FromGlobal(b, stream.NewTopic("v", serde.String, serde.String), statestore.KeyValue("v", serde.String, serde.String), stream.LimitTimeJumps(time.Hour))
 	ktable.FromGlobal(b, stream.NewTopic("w", serde.String, serde.String), (*statestore.KeyValueSpec[string, string])(nil))
 	ktable.JoinGlobalCtx(s, g, nil, func(context.Context, string, string, string) (string, error) { return "", nil })
 	stream.Process(s, func(*stream.Processor[string, string]) func(*stream.Record[string, string]) error { return nil }, rows)
@@ -186,6 +216,7 @@ func TestGlobalTableFaults(t *testing.T) {
 		`stream.From: topic "t" is already read at`,
 		`ktable.FromGlobal: store "rows" is already used at`,
 		"an option about where to begin contradicts it",
+		"a global table has no time that a record could move",
 		"ktable.FromGlobal: the store is nil",
 		"ktable.JoinGlobalCtx: the function is nil",
 		`stream.Process: store "rows" holds the global table of`,

@@ -55,6 +55,9 @@ func TestBuildReturnsEveryFaultWithItsLine(t *testing.T) {
 	stream.From(b, stream.NewTopic("in", serde.Int64, serde.String))
 	expect(line()-1, `stream.From: topic "in" is already read by a source with other topics, types or options at faults_test.go:%d`, first-1)
 
+	stream.From(b, text("timed").EventTime(func(_, _ string, at, _ int64) int64 { return at }), stream.UseWallClock())
+	expect(line()-1, `stream.From: topic "timed" has an event time of its own: an option about timestamps contradicts it`)
+
 	stream.From(b, text("ahead"), stream.FromAgo(-time.Second))
 	expect(line()-1, `stream.From: reading is to begin -1s ago: give 0 or more`)
 

@@ -154,6 +154,9 @@ func GlobalSource[K, V any](b *Builder, op topology.Op, topic Topic[K, V], opts 
 	if c.idles {
 		b.Graph().Fault(op, "a global table has no time that could go on in a silence")
 	}
+	if c.limited {
+		b.Graph().Fault(op, "a global table has no time that a record could move")
+	}
 	return topology.TopicRef{Name: topic.name}, topic.serdes, timestampsOf(b, op, topic, c)
 }
 
@@ -176,28 +179,21 @@ func AddSource[K, V any](b *Builder, op topology.Op, topics []Topic[K, V], table
 	for _, t := range topics {
 		spec.Topics = append(spec.Topics, topology.TopicRef{Name: t.name})
 	}
-	if f := topics[0].eventTime; f != nil {
-		if c.invalid != failOnInvalid {
-			g.Fault(op, "topic %q has an event time of its own: an option about timestamps contradicts it", topics[0].name)
-		}
-		spec.Timestamps = topology.EventTime(topics[0].serdes, f)
-	}
-	if c.limited && c.maxJump < time.Millisecond {
-		g.Fault(op, "time jumps of %v at most: give 1ms or more", c.maxJump)
-	}
-	spec.Timestamps = c.limit(spec.Timestamps)
 	return topology.AddTopicSource(g, op, g.NextName("KSTREAM-SOURCE-"), spec, topics[0].serdes)
 }
 
 // timestampsOf returns the extractor of a topic that is read with the options; nil is the topology's default.
 func timestampsOf[K, V any](b *Builder, op topology.Op, topic Topic[K, V], c sourceConfig) func(*topology.Wiring) topology.TimestampFunc {
+	if c.limited && c.maxJump < time.Millisecond {
+		b.Graph().Fault(op, "time jumps of %v at most: give 1ms or more", c.maxJump)
+	}
 	if topic.eventTime == nil {
-		return timestamps(c.invalid)
+		return c.limit(timestamps(c.invalid))
 	}
 	if c.invalid != failOnInvalid {
 		b.Graph().Fault(op, "topic %q has an event time of its own: an option about timestamps contradicts it", topic.name)
 	}
-	return topology.EventTime(topic.serdes, topic.eventTime)
+	return c.limit(topology.EventTime(topic.serdes, topic.eventTime))
 }
 
 // timestamps returns the extractor of an option; nil is the topology's default, which fails on invalid times.

@@ -93,6 +93,19 @@ func TestALimitHoldsOverRestarts(t *testing.T) {
 	}
 }
 
+// TestALimitHoldsForTopicsOfAPattern, which are read through another door.
+func TestALimitHoldsForTopicsOfAPattern(t *testing.T) {
+	b, out := stream.NewBuilder(), text("out")
+	stream.To(stream.FromPattern(b, "in-.*", text(""), stream.LimitTimeJumps(time.Second)), out)
+	d := start(t, b, runtimetest.Config{Partitions: map[string]int{"in-a": 1}})
+	if err := errors.Join(d.PipeRaw("in-a", []byte("k"), []byte("v"), 100), d.PipeRaw("in-a", []byte("k"), []byte("v"), 1_000_000)); err != nil {
+		t.Fatal(err)
+	}
+	if have := results(d, out); !slices.Equal(have, []string{"k=v@100", "k=v@1100"}) {
+		t.Errorf("have %v", have)
+	}
+}
+
 func TestALimitBelowAMillisecondIsRefused(t *testing.T) {
 	b := stream.NewBuilder()
 	stream.From(b, text("in"), stream.LimitTimeJumps(0))
