@@ -194,6 +194,26 @@ func TestNullableTellsNullFromZero(t *testing.T) {
 	}
 }
 
+// TestEventTimeOfAHeader finds a record's time in its headers, and takes its own where it has none.
+func TestEventTimeOfAHeader(t *testing.T) {
+	in, out := text("in").EventTimeOf(func(r *stream.Record[string, string], partitionTime int64) int64 {
+		for _, h := range r.Headers {
+			if h.Key == "at" {
+				return int64(h.Value[0]) + int64(len(r.Key+r.Value)) + max(partitionTime, 0)
+			}
+		}
+		return r.Timestamp
+	}), text("out")
+	b := stream.NewBuilder()
+	stream.To(stream.From(b, in), out)
+	d := start(t, b, runtimetest.Config{})
+	check(runtimetest.Pipe(d, in, "k", "v", 5))
+	check(runtimetest.Pipe(d, in, "k", "v", 6, stream.Header{Key: "at", Value: []byte{100}}))
+	if have := results(d, out); !slices.Equal(have, []string{"k=v@5", "k=v@107"}) {
+		t.Errorf("have %v", have)
+	}
+}
+
 // TestEventTime covers who says what time it is.
 func TestEventTime(t *testing.T) {
 	raw := func(ts ...int64) []int64 { return ts }

@@ -1,6 +1,7 @@
 package stream_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"time"
@@ -159,6 +160,55 @@ func ExampleToBy() {
 	check(runtimetest.Pipe(d, events, "b", "late", 0))
 	fmt.Println(results(d, day), results(d, night))
 	// Output: [a=early@0] [b=late@0]
+}
+
+// What has no topic of its own is a fault of the record.
+func ExampleToByCtx() {
+	events := stream.NewTopic("events", serde.String, serde.String)
+	tenants := map[string]stream.Topic[string, string]{
+		"acme": stream.NewTopic("acme-events", serde.String, serde.String),
+		"byte": stream.NewTopic("byte-events", serde.String, serde.String),
+	}
+
+	b := stream.NewBuilder()
+	stream.ToByCtx(stream.From(b, events), func(_ context.Context, tenant, _ string) (stream.Topic[string, string], error) {
+		topic, ok := tenants[tenant]
+		if !ok {
+			return topic, fmt.Errorf("there is no tenant %q", tenant)
+		}
+		return topic, nil
+	})
+
+	d := run(b, runtimetest.Config{Faults: stream.Faults{Processing: stream.SkipFaults}})
+	defer d.Close()
+	for _, tenant := range []string{"acme", "nobody", "byte"} {
+		check(runtimetest.Pipe(d, events, tenant, "start", 0))
+	}
+	fmt.Println(results(d, tenants["acme"]), results(d, tenants["byte"]), d.Dropped(), "dropped")
+	// Output: [acme=start@0] [byte=start@0] 1 dropped
+}
+
+// The topic follows from a header.
+func ExampleToByRecord() {
+	events := stream.NewTopic("events", serde.String, serde.String)
+	urgent, rest := stream.NewTopic("urgent", serde.String, serde.String), stream.NewTopic("rest", serde.String, serde.String)
+
+	b := stream.NewBuilder()
+	stream.ToByRecord(stream.From(b, events), func(_ context.Context, r *stream.Record[string, string]) (stream.Topic[string, string], error) {
+		for _, h := range r.Headers {
+			if h.Key == "priority" && string(h.Value) == "high" {
+				return urgent, nil
+			}
+		}
+		return rest, nil
+	})
+
+	d := run(b, runtimetest.Config{})
+	defer d.Close()
+	check(runtimetest.Pipe(d, events, "a", "fire", 0, stream.Header{Key: "priority", Value: []byte("high")}))
+	check(runtimetest.Pipe(d, events, "b", "rain", 0))
+	fmt.Println(results(d, urgent), results(d, rest))
+	// Output: [a=fire@0] [b=rain@0]
 }
 
 func ExamplePartitionBy() {

@@ -60,20 +60,27 @@ func To[K, V any](s *Stream[K, V], topic Topic[K, V], opts ...SinkOption[K, V]) 
 func ToBy[K, V any](s *Stream[K, V], f func(key K, value V) Topic[K, V], opts ...SinkOption[K, V]) {
 	op := topology.Here("stream.ToBy")
 	requireFunc(s.graph(), op, f == nil)
-	toBy(s, op, func(_ context.Context, k K, v V) (Topic[K, V], error) { return f(k, v), nil }, opts)
+	toBy(s, op, func(_ context.Context, r *Record[K, V]) (Topic[K, V], error) { return f(r.Key, r.Value), nil }, opts)
 }
 
 // ToByCtx is [ToBy] with a function that may fail.
 func ToByCtx[K, V any](s *Stream[K, V], f func(ctx context.Context, key K, value V) (Topic[K, V], error), opts ...SinkOption[K, V]) {
 	op := topology.Here("stream.ToByCtx")
 	requireFunc(s.graph(), op, f == nil)
+	toBy(s, op, func(ctx context.Context, r *Record[K, V]) (Topic[K, V], error) { return f(ctx, r.Key, r.Value) }, opts)
+}
+
+// ToByRecord is [ToByCtx] with a function that sees the whole record, with its time and headers.
+func ToByRecord[K, V any](s *Stream[K, V], f func(ctx context.Context, r *Record[K, V]) (Topic[K, V], error), opts ...SinkOption[K, V]) {
+	op := topology.Here("stream.ToByRecord")
+	requireFunc(s.graph(), op, f == nil)
 	toBy(s, op, f, opts)
 }
 
-func toBy[K, V any](s *Stream[K, V], op topology.Op, f func(context.Context, K, V) (Topic[K, V], error), opts []SinkOption[K, V]) {
+func toBy[K, V any](s *Stream[K, V], op topology.Op, f func(context.Context, *Record[K, V]) (Topic[K, V], error), opts []SinkOption[K, V]) {
 	g := s.graph()
 	spec := topology.SinkSpec[K, V]{Choose: func(ctx context.Context, r *topology.Record[K, V]) (topology.TopicRef, topology.Serdes[K, V], error) {
-		t, err := f(ctx, r.Key, r.Value)
+		t, err := f(ctx, r)
 		return topology.TopicRef{Name: t.name}, t.serdes, err
 	}}
 	applySink(g, op, &spec, opts)

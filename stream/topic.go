@@ -11,7 +11,7 @@ type Topic[K, V any] struct {
 	name       string
 	serdes     topology.Serdes[K, V]
 	partitions int32
-	eventTime  func(key K, value V, recordTime, partitionTime int64) int64
+	eventTime  func(r *Record[K, V], partitionTime int64) int64
 }
 
 // NewTopic describes a topic.
@@ -41,6 +41,11 @@ func (t Topic[K, V]) Partitions(n int) Topic[K, V] {
 // EventTime sets how the time of the topic's records is found when they are read: f gets the record's own time and the highest event time so far in its
 // partition, each in milliseconds since 1970 and -1 when there is none. A record for which f returns a negative time is dropped and counted.
 func (t Topic[K, V]) EventTime(f func(key K, value V, recordTime, partitionTime int64) int64) Topic[K, V] {
+	return t.EventTimeOf(func(r *Record[K, V], partitionTime int64) int64 { return f(r.Key, r.Value, r.Timestamp, partitionTime) })
+}
+
+// EventTimeOf is EventTime for a function that sees the whole record, with its headers; the record's time is its own.
+func (t Topic[K, V]) EventTimeOf(f func(r *Record[K, V], partitionTime int64) int64) Topic[K, V] {
 	t.eventTime = f
 	return t
 }

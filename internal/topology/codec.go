@@ -83,9 +83,9 @@ func AddTopicSource[K, V any](g *Graph, op Op, name string, spec SourceSpec, s S
 	}).MakesRecords()
 }
 
-// EventTime makes a timestamp extractor from a function over the decoded record. The function gets the record's own time and the highest event time of
-// the partition so far, each -1 when there is none.
-func EventTime[K, V any](s Serdes[K, V], f func(key K, value V, recordTime, partitionTime int64) int64) func(w *Wiring) TimestampFunc {
+// EventTime makes a timestamp extractor from a function over the decoded record, which has its own time, and the highest event time of the partition so far, each -1
+// when there is none.
+func EventTime[K, V any](s Serdes[K, V], f func(r *Record[K, V], partitionTime int64) int64) func(w *Wiring) TimestampFunc {
 	return func(w *Wiring) TimestampFunc {
 		d := newDecoder(s)
 		t := w.task
@@ -96,7 +96,7 @@ func EventTime[K, V any](s Serdes[K, V], f func(key K, value V, recordTime, part
 			if err != nil {
 				return 0, t.newFault(FaultDeserialization, t.current(), err)
 			}
-			return f(d.rec.Key, d.rec.Value, raw.Timestamp, partitionTime), nil
+			return f(&d.rec, partitionTime), nil
 		}
 	}
 }
