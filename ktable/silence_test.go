@@ -102,3 +102,52 @@ func TestASilenceGivesWhatWaitsForTime(t *testing.T) {
 		}
 	}
 }
+
+// Early results and a silence that closes windows: each result comes once, the window that gave nothing early gives its only one when the silence closes it, and the
+// last result of a window that did is not said again.
+func TestEarlyResultsEndInASilence(t *testing.T) {
+	const timeout, interval = 10 * time.Second, 25 * time.Second
+	keys := serde.TimeWindowed(serde.String, time.Minute)
+	in, out := text("in"), stream.NewTopic("out", keys, serde.Int64)
+	b := stream.NewBuilder()
+	minutes := stream.WindowBy(stream.GroupByKey(stream.From(b, in, stream.IdleAfter(timeout))), stream.Tumbling(time.Minute))
+	counts := ktable.CountWindows(minutes, statestore.Window("n", serde.String, serde.Int64))
+	early := ktable.EarlyResults(counts, interval, statestore.Buffer("wait", keys, serde.Int64), ktable.BufferLimit{})
+	stream.To(ktable.ToStream(early), out)
+	d := run(b)
+	defer d.Close()
+
+	pipe := func(key string, at int64) func() error {
+		return func() error { return runtimetest.Pipe(d, in, key, "", at) }
+	}
+	pass := func(by time.Duration) func() error { return func() error { return d.AdvanceWallClock(by) } }
+	for i, step := range []struct {
+		do   func() error
+		want []string
+	}{
+		{pipe("a", 10_000), nil},
+		{pipe("b", 10_000), nil},
+		{pass(interval), []string{"a/0=1", "b/0=1"}}, // the clock is at 25 s; the silence since 10 s took the time to 25 s
+		{pipe("a", 45_000), nil},
+		{pipe("c", 45_000), nil},
+		{pass(timeout + 14*time.Second), nil},           // at 49 s, the time is at 59 s
+		{pass(time.Second), []string{"a/0=2", "c/0=1"}}, // at 50 s both are due: by the interval, and since the minute is over
+		{pass(time.Hour), nil},
+		{pipe("a", 59_000), nil}, // late: the silence has closed its window
+		{pass(time.Hour), nil},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		var have []string
+		for _, r := range runtimetest.Output(d, out) {
+			have = append(have, fmt.Sprintf("%s/%d=%d", r.Key.Key, r.Key.Start, r.Value))
+		}
+		if !slices.Equal(have, step.want) {
+			t.Errorf("step %d: have %v, want %v", i, have, step.want)
+		}
+	}
+	if n := d.Dropped(); n != 1 {
+		t.Errorf("%d dropped, want the late one", n)
+	}
+}
