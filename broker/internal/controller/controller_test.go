@@ -286,8 +286,9 @@ func FuzzReadRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := ReadRecord(AppendRecord(nil, r))
-		if err != nil || !reflect.DeepEqual(r, again) {
+		written := AppendRecord(nil, r)
+		again, err := ReadRecord(written)
+		if err != nil || reflect.TypeOf(r) != reflect.TypeOf(again) || !bytes.Equal(AppendRecord(nil, again), written) { // a quota that is no number is not equal to itself
 			t.Fatalf("%+v was written and read back as %+v, %v", r, again, err)
 		}
 	})

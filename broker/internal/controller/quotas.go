@@ -344,6 +344,11 @@ func (b *builder) setClientQuotas(r *ClientQuotasSet) error {
 	if r.Entity == (QuotaEntity{}) {
 		return fmt.Errorf("client quotas of nobody")
 	}
+	for k, v := range r.Quotas {
+		if math.IsNaN(v) {
+			return fmt.Errorf("client quota %s is no number", k)
+		}
+	}
 	b.own(&b.quotas, func() { b.im.quotas = maps.Clone(b.im.quotas) })
 	b.im.quotas[r.Entity] = r.Quotas
 	if len(r.Quotas) == 0 {

@@ -119,6 +119,18 @@ func TestQuotasThatCannotBeAreRefused(t *testing.T) {
 	}
 }
 
+// TestAQuotaThatIsNoNumberIsNotReplayed: a log that holds one is damaged, or not ours.
+func TestAQuotaThatIsNoNumberIsNotReplayed(t *testing.T) {
+	for _, quotas := range []map[string]float64{{"producer_byte_rate": math.NaN()}, nil} {
+		r := &ClientQuotasSet{Quotas: quotas}
+		r.Entity.User = QuotaPart{Kind: QuotaNamed, Name: "a"}
+		im, err := Apply(Empty(), r)
+		if refused := err != nil; refused != (quotas != nil) {
+			t.Errorf("quotas %v: %v, %v", quotas, im, err)
+		}
+	}
+}
+
 func TestQuotasAreBounded(t *testing.T) {
 	w := newWorld(t, 1)
 	changes := make([]QuotaChange, maxQuotaEntities+1)
