@@ -143,16 +143,6 @@ var differences = map[string]difference{
 			8: `[{"topic":"out","key":"a@10/15","value":"2","ts":10},{"topic":"out","key":"z@13/18","value":"3","ts":18},{"topic":"out","key":"z@14/19","value":"2","ts":18},{"topic":"out","key":"z@15/20","value":"1","ts":18},{"topic":"raw","key":"z@25/30","value":"1","ts":30}]`,
 		},
 	},
-	"cache-session": {
-		why:    "as in cache-window",
-		stores: map[string]string{"C": `[{"key":"k@20/20","value":"+e"}]`},
-	},
-	"cache-window": {
-		why: "the library's cache shows windows that its store has hidden as expired, until they happen to be evicted; ours hides them either way",
-		stores: map[string]string{
-			"C": `[{"key":"j@5/15","value":"+x+y","ts":8},{"key":"k@5/15","value":"+a+b+c","ts":12},{"key":"k@10/20","value":"+c","ts":12}]`,
-		},
-	},
 }
 
 // read decodes an expectation of our own.

@@ -158,17 +158,28 @@ func (in *interpreter) kept(topic string, all []string) (out []string) {
 	observed := int64(-1)
 	for _, r := range all {
 		key, _, _ := strings.Cut(r, "=")
-		b, err := hex.DecodeString(key)
-		if err != nil {
-			panic(err)
-		}
-		at := int64(binary.BigEndian.Uint64(b[len(b)-timeAt:]))
+		at := timeInKey(key, timeAt)
 		if observed = max(observed, at); at > observed-retention {
 			out = append(out, r)
 		}
 	}
 	return out
 }
+
+// timeInKey is the time in a key of windows or sessions, at a place counted from its end.
+func timeInKey(hexed string, timeAt int) int64 {
+	b, err := hex.DecodeString(hexed)
+	if err != nil {
+		panic(err)
+	}
+	return int64(binary.BigEndian.Uint64(b[len(b)-timeAt:]))
+}
+
+// Where the time is in the keys of windows and of sessions, counted from their end.
+const (
+	windowTimeAt  = 12
+	sessionTimeAt = 16
+)
 
 // retention is how long the store of a changelog keeps windows or sessions, and where the time is in its keys, counted from their end.
 func (in *interpreter) retention(topic string) (retention int64, timeAt int) {
@@ -181,11 +192,11 @@ func (in *interpreter) retention(topic string) (retention int64, timeAt int) {
 		w := in.c.Topology[by].Window
 		switch w.Type {
 		case "tumbling", "hopping":
-			retention, timeAt = w.Size+w.Grace, 12
+			retention, timeAt = w.Size+w.Grace, windowTimeAt
 		case "sliding":
-			retention, timeAt = 2*w.Diff+w.Grace, 12
+			retention, timeAt = 2*w.Diff+w.Grace, windowTimeAt
 		case "session":
-			retention, timeAt = w.Gap+w.Grace, 16
+			retention, timeAt = w.Gap+w.Grace, sessionTimeAt
 			if in.closes(op) { // ours keeps sessions that may still change
 				retention++
 			}

@@ -3,6 +3,8 @@ package golden_test
 import (
 	"cmp"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // listed is an entry of a store of windows or sessions, with the time that the library's stores go by: a window's start, a session's end.
@@ -25,6 +27,45 @@ func (in *interpreter) inLibraryOrder(op *caseOp, sessions bool, entries []liste
 		out = append(out, e.storeEntry)
 	}
 	return out
+}
+
+// withoutCached leaves out of the library's listing of a store of windows or sessions what the store hides as expired: its cache shows such entries all the same, until
+// they happen to be evicted or the task moves. Ours hides them either way, before a crash as after it.
+func (in *interpreter) withoutCached(store string, entries []storeEntry) []storeEntry {
+	i := slices.IndexFunc(in.c.Topology, func(op caseOp) bool { return op.Store == store })
+	if i < 0 || !in.caches(&in.c.Topology[i]) {
+		return entries
+	}
+	op := &in.c.Topology[i]
+	retention, timeAt := in.retention(store + "-changelog")
+	if retention == 0 {
+		return entries
+	}
+	timeOf := func(e storeEntry) int64 {
+		window := (*e.Key)[strings.LastIndex(*e.Key, "@")+1:]
+		start, end, _ := strings.Cut(window, "/")
+		if timeAt == sessionTimeAt {
+			start = end
+		}
+		at, err := strconv.ParseInt(start, 10, 64)
+		if err != nil {
+			panic(err)
+		}
+		return at
+	}
+	observed := int64(-1)
+	for _, e := range entries {
+		observed = max(observed, timeOf(e))
+	}
+	for _, r := range in.c.Expect.Internal[op.Store+"-changelog"] {
+		observed = max(observed, timeInKey(r[0].(string), timeAt))
+	}
+	return slices.DeleteFunc(slices.Clone(entries), func(e storeEntry) bool { return timeOf(e) <= observed-retention })
+}
+
+// caches tells whether a store of the case has a cache.
+func (in *interpreter) caches(op *caseOp) bool {
+	return in.c.Config.CacheBytes > 0 && (op.Cache == nil || *op.Cache) && !in.closes(op)
 }
 
 // closes tells whether an aggregation emits on close.
