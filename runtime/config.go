@@ -84,8 +84,8 @@ type Config struct {
 	// StateDir keeps the stores and the identity of this instance between runs. Each instance needs its own. Without one, stores are in memory and
 	// are restored from their changelogs at every start.
 	StateDir string
-	// CacheBytes is what the stores of this instance together keep of unchanged entries in memory; blocks read from disk take half as much beside.
-	// Default 128 MiB.
+	// CacheBytes is what the stores of this instance together keep of unchanged entries in memory; blocks read from disk take half as much beside, and what is on its way to
+	// disk one or two memtables of 64 MiB, four at most. Default 128 MiB.
 	CacheBytes int
 	// EveryChange lets stores forward every change of a row at once. By default they hold changes back and forward the last one of each commit.
 	EveryChange bool

@@ -19,6 +19,9 @@ type batch struct {
 // maxEntryBytes bounds a key and its value together: Pebble holds a memtable entry and a batch in 32-bit offsets.
 const maxEntryBytes = 1 << 30
 
+// keptBatchBytes is how much memory a batch keeps for its next use: a commit of some ten thousand entries. Growing it anew each time costs as much as filling it.
+const keptBatchBytes = 8 << 20
+
 // own returns the engine's own partition behind p, and makes the batch ready.
 func (b *batch) own(p statestore.Partition, size int) (*partition, error) {
 	own, ok := p.(*partition)
@@ -32,7 +35,7 @@ func (b *batch) own(p statestore.Partition, size int) (*partition, error) {
 		return nil, own.fail("write", fmt.Errorf("an entry of %d bytes, the limit is %d", size, maxEntryBytes))
 	}
 	if b.b == nil {
-		b.b = b.engine.db.NewBatch()
+		b.b = b.engine.db.NewBatch(pebble.WithMaxRetainedSizeBytes(keptBatchBytes))
 	}
 	return own, nil
 }

@@ -20,7 +20,7 @@ type Options struct {
 	// Default: 64 MiB.
 	CacheBytes int64
 	// MemTableBytes is the size of one of up to four memtables that take commits before they are flushed. A commit larger than half of it bypasses the
-	// memtable's skip list and costs half as much per entry. Default: 32 MiB.
+	// memtable's skip list and costs half as much per entry. The memory is taken as it is needed: of an instance with little to write, less than one. Default: 64 MiB.
 	MemTableBytes uint64
 	// FlushInterval is how old a commit may become before it is made durable, as long as others follow. It bounds what a crash sends back to the changelog.
 	// Default: 10 s.
@@ -33,7 +33,7 @@ type Options struct {
 
 const (
 	defaultCacheBytes    = 64 << 20
-	defaultMemTableBytes = 32 << 20
+	defaultMemTableBytes = 64 << 20
 	defaultFlushInterval = 10 * time.Second
 	// memTables is how many memtables may wait for their flush before commits wait.
 	memTables = 4
@@ -41,9 +41,10 @@ const (
 	// Were there none, a busy store's memtables would leave the cache no block at all, not even the filters.
 	cachedMemTables = 2
 	// l0Tables is how many flushes lie beside each other before they are merged with what lies below, twice over as Pebble counts, and l0StopTables when commits wait for
-	// that. Pebble's own 4 rewrites the store at every second flush: too often for stores that change their entries again and again, and are mostly read in memory.
-	l0Tables     = 8
-	l0StopTables = 24
+	// that. Pebble's own 4 rewrites the store at every second flush: too often for stores that change their entries again and again, and are mostly read in memory. What
+	// is merged late is windows that are gone by then; a read looks into six tables more, by their filters.
+	l0Tables     = 12
+	l0StopTables = 32
 	// bloomBits a key give one false positive in a hundred.
 	bloomBits = 10
 	// openFiles is how many table files stay open: 1,000 of 2 MiB and more are beyond what the changelog of one instance should hold.
