@@ -5,12 +5,12 @@ import "bytes"
 // groups finds the ordered entries whose keys differ only at their ends: the windows of one key. A hash table leads to them, which costs a miss or two of the processor's
 // cache where a search in the ordered index costs one for each step. Pointer-free:
 //
-//	           ┌──────────────┐   ┌────────────────────────────┐
-//	hash ────▶ │ hash32│grp+1 │──▶│ n │ entry │ entry │ entry   │   up to groupInline entries, in key order
-//	           └──────────────┘   ├───┼───────┼───────┼─────────┤   ┌───────┬───────┬─────┐
-//	              slots           │ n │ at    │ class │ –       │──▶│ entry │ entry │ …   │   more of them: 2^class words
-//	                              └────────────────────────────┘   └───────┴───────┴─────┘
-//	                                           list                              words
+//	           ┌──────────────┐   ┌──────────┬───┬─────────────────────────┐
+//	hash ────▶ │ hash32│grp+1 │──▶│ name ref │ n │ entry │ entry │ …       │   up to groupInline entries, in key order
+//	           └──────────────┘   ├──────────┼───┼───────┼───────┼─────────┤   ┌───────┬───────┬─────┐
+//	              slots           │ name ref │ n │ at    │ class │ –       │──▶│ entry │ entry │ …   │   more of them: 2^class words
+//	                              └──────────┴───┴─────────────────────────┘   └───────┴───────┴─────┘
+//	                                           list                                          words
 //
 // Entries are only added until all of them leave together, as in the index. An entry that comes in order costs nothing but its place; one that comes late moves those
 // after it, which is quick for as many windows as a key can have.
@@ -24,13 +24,16 @@ type groups struct {
 	edits uint64               // counts what moves entries within their groups
 }
 
+// group is half a cache line. Its name lies where the key of its first entry begins.
 type group struct {
-	n    uint32
-	word [groupInline]uint32
+	name    ref
+	nameLen uint32
+	n       uint32
+	word    [groupInline]uint32
 }
 
 const (
-	groupInline = 3
+	groupInline = 4
 	minClass    = 3 // pieces of eight words
 	maxClass    = 31
 )
@@ -64,15 +67,15 @@ func (g *groups) entries(n uint32) []uint32 {
 	return g.words[p.word[0] : p.word[0]+p.n]
 }
 
-// name is what the keys of a group begin with.
-func (g *groups) name(t *Table, n uint32) []byte {
-	key := t.keyOf(&t.entries[g.entries(n)[0]])
-	return key[:len(key)-t.suffix]
+// isNamed says that the keys of a group begin with name, and nothing but a suffix comes after it.
+func (g *groups) isNamed(t *Table, n uint32, name []byte) bool {
+	p := &g.list[n]
+	return int(p.nameLen) == len(name) && bytes.Equal(t.arena.at(p.name, p.nameLen), name)
 }
 
 // find returns the group of the keys that consist of name and a suffix, or none.
 func (g *groups) find(t *Table, name []byte) uint32 {
-	if g.last != none && bytes.Equal(g.name(t, g.last), name) { // a put after a walk over the same group is the common case
+	if g.last != none && g.isNamed(t, g.last, name) { // a put after a walk over the same group is the common case
 		return g.last
 	}
 	if len(g.slots) == 0 {
@@ -85,7 +88,7 @@ func (g *groups) find(t *Table, name []byte) uint32 {
 		if s == 0 {
 			return none
 		}
-		if n := uint32(s) - 1; uint32(s>>32) == h && bytes.Equal(g.name(t, n), name) {
+		if n := uint32(s) - 1; uint32(s>>32) == h && g.isNamed(t, n, name) {
 			g.last = n
 			return n
 		}
@@ -120,7 +123,7 @@ func (g *groups) add(t *Table, name []byte, i uint32) {
 		g.grow()
 	}
 	g.last = uint32(len(g.list))
-	g.list = append(g.list, group{n: 1, word: [groupInline]uint32{i}})
+	g.list = append(g.list, group{name: t.entries[i].key, nameLen: uint32(len(name)), n: 1, word: [groupInline]uint32{i}})
 	g.link(uint64(t.hash(name))<<32 | uint64(len(g.list)))
 }
 
