@@ -332,7 +332,7 @@ const maxFlushes = 16
 
 // settled reports whether there is nothing to wait for.
 func (w *write) settled() bool {
-	return w.part.Offsets().HighWatermark > w.info.LastOffset
+	return w.part.Committed(w.info.LastOffset + 1)
 }
 
 func (w *write) settle(ctx context.Context, acks int16) {

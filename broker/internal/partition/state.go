@@ -34,9 +34,25 @@ type State struct {
 	id      int32 // of this replica
 	epoch   record.LeaderEpoch
 	minISR  int
-	offsets Offsets                 // without LastStable, which the log knows
-	inSync  map[int32]record.Offset // persisted ends of the replicas in sync, this one among them
+	offsets Offsets      // without LastStable, which the log knows
+	inSync  []replicaEnd // of the replicas in sync, this one among them: a handful, looked at with every append
 	leads   bool
+}
+
+// replicaEnd is up to where a replica has the log as the flush mode demands.
+type replicaEnd struct {
+	id  int32
+	end record.Offset // exclusive
+}
+
+// endOf returns the entry of a replica; nil when it is not in sync.
+func (s *State) endOf(id int32) *replicaEnd {
+	for i := range s.inSync {
+		if s.inSync[i].id == id {
+			return &s.inSync[i]
+		}
+	}
+	return nil
 }
 
 // New returns the state of replica id whose log holds [start, end), hw of which was known to be committed.
@@ -53,11 +69,11 @@ func New(id int32, start, hw, end record.Offset) *State {
 func (s *State) Lead(epoch record.LeaderEpoch, inSync []int32, factor, minISR int) bool {
 	s.epoch, s.leads = epoch, true
 	s.minISR = min(minISR, factor)
-	ends := make(map[int32]record.Offset, len(inSync))
-	for _, id := range inSync {
-		ends[id] = s.offsets.LogStart // not known yet: holds the high watermark back
-		if end, ok := s.inSync[id]; ok {
-			ends[id] = end
+	ends := make([]replicaEnd, len(inSync))
+	for i, id := range inSync {
+		ends[i] = replicaEnd{id: id, end: s.offsets.LogStart} // not known yet: holds the high watermark back
+		if known := s.endOf(id); known != nil {
+			ends[i].end = known.end
 		}
 	}
 	s.inSync = ends
@@ -83,11 +99,11 @@ func (s *State) Appended(end record.Offset) { s.offsets.End = max(s.offsets.End,
 
 // Persisted says up to where a replica has the log as the flush mode demands. It reports whether the high watermark rose.
 func (s *State) Persisted(id int32, end record.Offset) bool {
-	have, ok := s.inSync[id]
-	if !ok || end <= have {
+	r := s.endOf(id)
+	if r == nil || end <= r.end {
 		return false
 	}
-	s.inSync[id] = end
+	r.end = end
 	return s.advance()
 }
 
@@ -96,8 +112,8 @@ func (s *State) advance() bool {
 		return false
 	}
 	hw := s.offsets.End
-	for _, end := range s.inSync {
-		hw = min(hw, end)
+	for i := range s.inSync {
+		hw = min(hw, s.inSync[i].end)
 	}
 	if hw <= s.offsets.HighWatermark {
 		return false

@@ -248,6 +248,13 @@ func (p *Partition) CanCommit() error {
 	return nil
 }
 
+// Committed reports whether everything below end is committed: whether there is nothing to wait for.
+func (p *Partition) Committed(end record.Offset) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state.HighWatermark() >= end
+}
+
 // Commit waits until everything below end is persisted and committed. It flushes itself when the flush mode asks for that and nobody else does.
 func (p *Partition) Commit(ctx context.Context, end record.Offset) error {
 	if p.m.cfg.Flush == FlushAlways {

@@ -46,7 +46,7 @@ func (l *Local) WriteMarkers(ctx context.Context, m transactions.Marker, tps []t
 			continue
 		}
 		var a appended
-		if a, errs[i] = l.append(m, tp); errs[i] == nil && a.p.Offsets().HighWatermark < a.end {
+		if a, errs[i] = l.append(m, tp); errs[i] == nil && !a.p.Committed(a.end) {
 			a.err = &errs[i]
 			open = append(open, a)
 		}
