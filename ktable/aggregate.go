@@ -101,16 +101,16 @@ func there[A any](isNull func(*A) bool, a A) bool {
 	return !isNull(&v)
 }
 
-// aggregate adds an aggregation without windows.
+// aggregate adds an aggregation without windows, whose table may know its past.
 func aggregate[K, V, A any](op topology.Op, prefix string, grouped *stream.Grouped[K, V],
-	store *statestore.KeyValueSpec[K, A], agg aggregator[K, V, A]) *Table[K, A] {
+	store statestore.TableSpec[K, A], agg aggregator[K, V, A]) *Table[K, A] {
 	in := grouped.Input(op)
 	g := in.Node.Graph()
 	requireFunc(g, op, agg.missing)
-	ok := checkKeyValue(g, op, store)
+	ok := checkRows(g, op, store)
 	old := &oldValues{}
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, A]) topology.Sink[K, V] {
-		return newAggregation(w, n, store.StoreName(), agg, old, next).process
+		return newAggregation(w, n, store, agg, old, next).process
 	})
 	return aggregated(g, op, n, old, store, ok)
 }
@@ -127,35 +127,32 @@ func aggregated[K, A any](g *topology.Graph, op topology.Op, n *topology.Node, o
 
 // aggregation is an aggregation without windows at work in one task.
 type aggregation[K, V, A any] struct {
-	store   statestore.KeyValueStore[K, A]
-	agg     aggregator[K, V, A]
-	forward *forwarder[K, A]
-	ctx     context.Context
-	fail    func(error) error
-	drop    func(topology.DropReason)
-	at      *int32
-	id      int32
+	store rowStore[K, A]
+	agg   aggregator[K, V, A]
+	ctx   context.Context
+	fail  func(error) error
+	drop  func(topology.DropReason)
+	at    *int32
+	id    int32
 }
 
-func newAggregation[K, V, A any](w *topology.Wiring, n *topology.Node, store string, agg aggregator[K, V, A], old *oldValues, next rowSink[K, A]) *aggregation[K, V, A] {
-	s := w.Store(store).(statestore.KeyValueStore[K, A])
-	a := &aggregation[K, V, A]{store: s, agg: agg, ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n),
-		forward: keyValueForwarder(w, n, s, old, next)}
+func newAggregation[K, V, A any](w *topology.Wiring, n *topology.Node, store statestore.TableSpec[K, A], agg aggregator[K, V, A], old *oldValues, next rowSink[K, A]) *aggregation[K, V, A] {
+	a := &aggregation[K, V, A]{store: openRows(w, n, store, old, next), agg: agg, ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n)}
 	a.at, a.id = w.At(n)
 	return a
 }
 
 func (a *aggregation[K, V, A]) process(r *topology.Record[K, V]) error {
 	*a.at = a.id
-	if r.KeyNull {
+	switch {
+	case r.KeyNull:
 		a.drop(topology.DropNullKey)
 		return nil
-	}
-	if r.ValueNull {
+	case r.ValueNull:
 		a.drop(topology.DropNullValue)
 		return nil
 	}
-	was, time, found, err := a.store.GetWithTime(r.Key)
+	was, time, found, err := a.store.get(r.Key)
 	if err != nil {
 		return err
 	}
@@ -169,21 +166,12 @@ func (a *aggregation[K, V, A]) process(r *topology.Record[K, V]) error {
 	if c.New, c.HasNew, err = a.agg.add(a.ctx, r, was, has); err != nil {
 		return a.fail(err)
 	}
-	// The function may have changed its argument in place: the old value is made again.
-	if a.forward.withOld && !a.forward.held {
+	if a.store.readsOld() { // made again: the function may have changed its argument in place
 		if !found {
 			c.Old, c.HasOld = a.agg.init()
-		} else if c.Old, c.HasOld, err = a.store.Get(r.Key); err != nil {
+		} else if c.Old, _, c.HasOld, err = a.store.get(r.Key); err != nil {
 			return err
 		}
 	}
-	if c.HasNew {
-		err = a.store.Put(r.Key, c.New, time)
-	} else {
-		err = a.store.Delete(r.Key, r.Timestamp)
-	}
-	if err != nil {
-		return err
-	}
-	return a.forward.forward(r.Key, c, time, r.Headers)
+	return a.store.keep(r.Key, c, time, r.Timestamp, r.Headers)
 }

@@ -51,7 +51,7 @@ func addition[K, V, A any](grouped *stream.Grouped[K, V], add func(ctx context.C
 			in := grouped.Input(op)
 			g := in.Node.Graph()
 			return topology.AddProcessor(g, op, g.NextName(cogroupPrefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, A]) topology.Sink[K, V] {
-				return newAggregation(w, n, store.StoreName(), adder(c.init, add), c.old, next).process
+				return newAggregation(w, n, store, adder(c.init, add), c.old, next).process
 			})
 		},
 		windows: func(op topology.Op, c *cogroup[A], store *statestore.WindowSpec[K, A], windows stream.Windows) *topology.Node {
@@ -85,7 +85,7 @@ func inputTime(w *topology.Wiring, store string, in *topology.Node) *int64 {
 func Cogroup[K, A any](init func() A, store *statestore.KeyValueSpec[K, A], first Addition[K, A], more ...Addition[K, A]) *Table[K, A] {
 	op, g := topology.Here("ktable.Cogroup"), first.graph
 	c, inputs := newCogroup(op, init, first, more)
-	ok := checkKeyValue(g, op, store)
+	ok := checkRows(g, op, store)
 	var nodes []*topology.Node
 	for _, in := range inputs {
 		nodes = append(nodes, in.plain(op, c, store))

@@ -56,7 +56,7 @@ func latest[K, V any](g *topology.Graph, op topology.Op, prefix string, in *topo
 	if store == nil {
 		return &Table[K, V]{node: addChanges[K, V](g, op, prefix, in), old: &oldValues{never: true}}
 	}
-	checkKeyValue(g, op, store)
+	checkRows(g, op, store)
 	name, old := store.StoreName(), &oldValues{}
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, V]) topology.Sink[K, V] {
 		s := w.Store(name).(statestore.KeyValueStore[K, V])

@@ -26,7 +26,7 @@ func FromGlobal[K, V any](b *stream.Builder, topic stream.Topic[K, V], store *st
 	op, g := topology.Here("ktable.FromGlobal"), b.Graph()
 	t := &GlobalTable[K, V]{b: b, op: op, store: store}
 	ref, serdes, timestamps := stream.GlobalSource(b, op, topic, opts...)
-	if !checkKeyValue(g, op, store) {
+	if !checkRows(g, op, store) {
 		return t
 	}
 	if store.TTL() > 0 {

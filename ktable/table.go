@@ -86,16 +86,6 @@ func checkSerdes[K, V any](g *topology.Graph, op topology.Op, store string, key 
 	}
 }
 
-// checkKeyValue reports what is wrong with a store's handle, and whether there is one at all.
-func checkKeyValue[K, V any](g *topology.Graph, op topology.Op, spec *statestore.KeyValueSpec[K, V]) bool {
-	if spec == nil {
-		g.Fault(op, "the store is nil")
-		return false
-	}
-	checkSerdes(g, op, spec.StoreName(), spec.KeySerde(), spec.ValueSerde())
-	return true
-}
-
 // requireFunc reports a function that is missing.
 func requireFunc(g *topology.Graph, op topology.Op, missing bool) {
 	if missing {
