@@ -86,8 +86,8 @@ func open(dir string, o Options, lock *pebble.Lock) (e *Engine, err error) {
 	e = &Engine{dir: dir, options: o, lock: lock, cache: pebble.NewCache(o.pebbleCacheBytes())}
 	p := o.pebbleOptions()
 	p.Cache, p.Lock = e.cache, lock
-	p.EventListener = e.failure.listener(o.Logger)
-	db, err := pebble.Open(dir, p)
+	p.EventListener = e.failure.listener(o.Logger, e.leaveMark)
+	db, err := e.openOrRebuild(p)
 	if err != nil {
 		e.cache.Unref()
 		return nil, fmt.Errorf("diskstore: open %s: %w", dir, err)

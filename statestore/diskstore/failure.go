@@ -21,7 +21,8 @@ func (f *failure) get() error {
 // emptyFlush is the text of Pebble's unexported error for a flush that had nothing to write.
 const emptyFlush = "pebble: empty table"
 
-func (f *failure) listener(l *slog.Logger) *pebble.EventListener {
+// listener hears of what happens in the background; damaged is called when damage was found on disk.
+func (f *failure) listener(l *slog.Logger, damaged func()) *pebble.EventListener {
 	return &pebble.EventListener{
 		FlushEnd: func(info pebble.FlushInfo) {
 			// A flush of nothing but deletions that cancel out writes no table; Pebble reports that as an error here, and nowhere else.
@@ -34,8 +35,8 @@ func (f *failure) listener(l *slog.Logger) *pebble.EventListener {
 		},
 		BackgroundError: func(err error) { l.Error("state store failed in the background", "error", err) },
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			l.Error("state store is damaged: stop the application and remove the state directory, the state is restored from the changelogs",
-				"path", info.Path, "error", info.Details)
+			l.Error("the state store is damaged: the next start empties it and restores the state from the changelogs", "path", info.Path, "error", info.Details)
+			damaged()
 		},
 	}
 }

@@ -96,7 +96,7 @@ func Open(cfg Config) (*Manager, error) {
 		return nil, err
 	}
 	if m.verify {
-		cfg.Log.Warn("the data directory was offline after a failed write: every byte of it is read now", "directory", cfg.Dir)
+		cfg.Log.Warn("the data directory was offline after a failed write: every byte of it is read now", "path", cfg.Dir)
 	}
 	return m, nil
 }
