@@ -133,13 +133,12 @@ func checkSession[K, V any](g *topology.Graph, op topology.Op, spec *statestore.
 
 // sessionAggregation is an aggregation by sessions at work in one task. Times are in milliseconds.
 type sessionAggregation[K, V, A any] struct {
-	store   statestore.SessionStore[K, A]
-	agg     sessionAggregator[K, V, A]
-	forward *forwarder[stream.Windowed[K], A]
-	closing *closing[K, A] // nil: results are given as they come
-	// inMemory is of the store: as in Kafka Streams, such a store counts a session that is open still but too old to keep.
-	inMemory bool
-	kept     int64 // how long after its end, by the store's time, a session meets records: those that are only kept to be emitted meet none
+	store    statestore.SessionStore[K, A]
+	agg      sessionAggregator[K, V, A]
+	forward  *forwarder[stream.Windowed[K], A]
+	closing  *closing[K, A]                 // nil: results are given as they come
+	missed   func(end, observed int64) bool // whether a session that is open still but too old to keep counts as dropped
+	kept     int64                          // how long after its end, by the store's time, a session meets records: those that are only kept to be emitted meet none
 	gap      int64
 	grace    int64
 	observed *int64                          // the highest time that came in; kept with the committed offsets
@@ -154,7 +153,7 @@ type sessionAggregation[K, V, A any] struct {
 
 func newSessionAggregation[K, V, A any](w *topology.Wiring, n *topology.Node, store *statestore.SessionSpec[K, A], observed *int64, windows stream.SessionWindows,
 	agg sessionAggregator[K, V, A]) *sessionAggregation[K, V, A] {
-	a := &sessionAggregation[K, V, A]{store: w.Store(store.StoreName()).(statestore.SessionStore[K, A]), inMemory: store.IsInMemory(), kept: store.Retention().Milliseconds(), agg: agg, ctx: w.Context(),
+	a := &sessionAggregation[K, V, A]{store: w.Store(store.StoreName()).(statestore.SessionStore[K, A]), missed: misses(store.IsInMemory(), store.Retention()), kept: store.Retention().Milliseconds(), agg: agg, ctx: w.Context(),
 		fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n), isNull: serde.NullCheck[A](),
 		gap: windows.Gap().Milliseconds(), grace: windows.GracePeriod().Milliseconds(), observed: observed}
 	a.at, a.id = w.At(n)
@@ -267,7 +266,7 @@ func (a *sessionAggregation[K, V, A]) put(r *topology.Record[K, V], start, end i
 	if err != nil {
 		return err
 	}
-	if !stored && a.inMemory {
+	if !stored && a.missed(end, a.store.ObservedTime()) {
 		a.drop(topology.DropLate)
 	}
 	if a.closing != nil && c.HasNew {

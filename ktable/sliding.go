@@ -28,9 +28,11 @@ type slidingAggregation[K, V, A any] struct {
 type neighbours[K, A any] struct {
 	before   statestore.WindowEntry[K, A] // the last window that ends before the record, if there is a previous record
 	previous int64                        // the latest record before this one, -1 when there is none in sight
-	left     bool                         // the left window is there, hence among those that hold the record's time
-	right    bool                         // the right window is there
-	twin     bool                         // a record of the same time was here before, so that all windows are there
+	old      A                            // the value of before, read again, when changes tell what was
+	hasOld   bool
+	left     bool // the left window is there, hence among those that hold the record's time
+	right    bool // the right window is there
+	twin     bool // a record of the same time was here before, so that all windows are there
 }
 
 func (a *slidingAggregation[K, V, A]) process(r *topology.Record[K, V]) error {
@@ -80,6 +82,12 @@ func (a *slidingAggregation[K, V, A]) slide(r *topology.Record[K, V], closed int
 	}
 	if n.twin {
 		return nil
+	}
+	if !n.left && n.previous >= r.Timestamp-a.difference && a.tellsOld() {
+		// Read before the previous record's right window moves the store's time, which may be past this one.
+		if n.old, n.hasOld, err = a.store.Fetch(r.Key, n.before.Start); err != nil {
+			return err
+		}
 	}
 	if err := a.follow(r, n.previous, closed); err != nil {
 		return err
@@ -191,7 +199,7 @@ func (a *slidingAggregation[K, V, A]) extend(r *topology.Record[K, V], e *states
 	if a.isClosed(e.Start, closed) {
 		return nil
 	}
-	return a.add(r, e.Start, e.Start, e.Value, e.Timestamp)
+	return a.add(r, e.Start, e.Value, e.Timestamp)
 }
 
 // open adds a record to a window that was empty.
@@ -225,7 +233,15 @@ func (a *slidingAggregation[K, V, A]) beginLeft(r *topology.Record[K, V], n *nei
 	if a.isClosed(start, closed) {
 		return nil
 	}
-	return a.add(r, start, n.before.Start, n.before.Value, n.before.Timestamp)
+	c, err := a.combine(r, n.before.Value)
+	if err != nil {
+		return err
+	}
+	c.Old, c.HasOld = n.old, n.hasOld
+	if c.HasNew {
+		a.owe(r.Key, start)
+	}
+	return a.put(r, start, c, max(n.before.Timestamp, r.Timestamp))
 }
 
 // beginRight begins the right window of a record with the records that lie there already. It cannot be closed, or the record would have been late.

@@ -12,9 +12,8 @@ import (
 
 // windowing is what the windowed aggregations of every kind have in common, at work in one task. Times are in milliseconds.
 type windowing[K, V, A any] struct {
-	store statestore.WindowStore[K, A]
-	// inMemory is of the store: as in Kafka Streams, such a store counts a window that is open still but too old to keep.
-	inMemory bool
+	store    statestore.WindowStore[K, A]
+	missed   func(start, observed int64) bool // whether a window that is open still but too old to keep counts as dropped
 	agg      aggregator[K, V, A]
 	forward  *forwarder[stream.Windowed[K], A]
 	closing  *closing[K, A] // nil: results are given as they come
@@ -30,12 +29,18 @@ type windowing[K, V, A any] struct {
 
 func newWindowing[K, V, A any](w *topology.Wiring, n *topology.Node, store *statestore.WindowSpec[K, A], observed *int64, windows stream.Windows,
 	agg aggregator[K, V, A]) *windowing[K, V, A] {
-	a := &windowing[K, V, A]{store: w.Store(store.StoreName()).(statestore.WindowStore[K, A]), inMemory: store.IsInMemory(), agg: agg, ctx: w.Context(),
+	a := &windowing[K, V, A]{store: w.Store(store.StoreName()).(statestore.WindowStore[K, A]), missed: misses(store.IsInMemory(), store.Retention()), agg: agg, ctx: w.Context(),
 		fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n),
 		end: windowEnds(windows), grace: windows.GracePeriod().Milliseconds(), observed: observed}
 	a.at, a.id = w.At(n)
 	w.OnIdle(n, a.pass)
 	return a
+}
+
+// misses returns the rule of what counts as dropped when a store finds it too old: in memory everything, as in Kafka Streams, and on disk what has no segment.
+func misses(inMemory bool, retention time.Duration) func(time, observed int64) bool {
+	keep := retention.Milliseconds()
+	return func(time, observed int64) bool { return inMemory || topology.BeyondSegments(time, observed, keep) }
 }
 
 // windowEnds returns the function that finds the end of a window by its start. A window at the end of time is shorter.
@@ -188,7 +193,7 @@ func (a *windowing[K, V, A]) update(r *topology.Record[K, V], start int64) error
 	if !found {
 		return a.begin(r, start)
 	}
-	return a.add(r, start, start, was, time)
+	return a.add(r, start, was, time)
 }
 
 // begin adds a record to a new window.
@@ -200,7 +205,7 @@ func (a *windowing[K, V, A]) begin(r *topology.Record[K, V], start int64) error 
 	if c.New, c.HasNew, err = a.agg.add(a.ctx, r, was, has); err != nil {
 		return a.fail(err)
 	}
-	if a.forward.withOld && !a.forward.held {
+	if a.tellsOld() {
 		c.Old, c.HasOld = a.agg.init() // made again: the function may have changed its argument in place
 	}
 	if c.HasNew {
@@ -209,24 +214,31 @@ func (a *windowing[K, V, A]) begin(r *topology.Record[K, V], start int64) error 
 	return a.put(r, start, c, r.Timestamp)
 }
 
-// add adds a record to the aggregate of the window at from, as the aggregate of the one at start: the same one, unless that is new and begins with what is in another.
-func (a *windowing[K, V, A]) add(r *topology.Record[K, V], start, from int64, was A, time int64) error {
-	*a.at = a.id
-	c := topology.Change[A]{}
-	var err error
-	if c.New, c.HasNew, err = a.agg.add(a.ctx, r, was, true); err != nil {
-		return a.fail(err)
+// tellsOld reports whether changes carry what a window had before.
+func (a *windowing[K, V, A]) tellsOld() bool { return a.forward.withOld && !a.forward.held }
+
+// add adds a record to the aggregate of a window.
+func (a *windowing[K, V, A]) add(r *topology.Record[K, V], start int64, was A, time int64) error {
+	c, err := a.combine(r, was)
+	if err != nil {
+		return err
 	}
 	// The function may have changed its argument in place: the old value is read again.
-	if a.forward.withOld && !a.forward.held {
-		if c.Old, c.HasOld, err = a.store.Fetch(r.Key, from); err != nil {
+	if a.tellsOld() {
+		if c.Old, c.HasOld, err = a.store.Fetch(r.Key, start); err != nil {
 			return err
 		}
 	}
-	if start != from && c.HasNew {
-		a.owe(r.Key, start)
-	}
 	return a.put(r, start, c, max(time, r.Timestamp))
+}
+
+// combine makes the aggregate of what was and a record.
+func (a *windowing[K, V, A]) combine(r *topology.Record[K, V], was A) (c topology.Change[A], err error) {
+	*a.at = a.id
+	if c.New, c.HasNew, err = a.agg.add(a.ctx, r, was, true); err != nil {
+		err = a.fail(err)
+	}
+	return c, err
 }
 
 // put makes a change's new value that of a window, and hands the change on.
@@ -240,7 +252,7 @@ func (a *windowing[K, V, A]) put(r *topology.Record[K, V], start int64, c topolo
 	if err != nil {
 		return err
 	}
-	if !stored && a.inMemory {
+	if !stored && a.missed(start, a.store.ObservedTime()) {
 		a.drop(topology.DropLate)
 	}
 	return a.forward.forward(stream.Windowed[K]{Key: r.Key, Start: start, End: a.end(start)}, c, time, r.Headers)

@@ -134,7 +134,7 @@ func joinInputs[K, L, R any](op topology.Op, left *Stream[K, L], right *Stream[K
 	viaLeft := NewTopic(state.name+"-left", state.key, state.left).Partitions(state.partitions)
 	viaRight := NewTopic(state.name+"-right", state.key, state.right).Partitions(state.partitions)
 	inLeft := Partitioned(op, left.edge, []Topic[K, L]{viaLeft})
-	if any(left) == any(right) { // one repartition topic will do
+	if state.oneStore && any(left) == any(right) { // one repartition topic will do
 		if same, ok := any(inLeft).(topology.Edge[K, R]); ok {
 			return inLeft, same
 		}
@@ -164,7 +164,7 @@ func addKeeper[K, V any](g *topology.Graph, op topology.Op, in *topology.Node, s
 				return nil
 			}
 			stored, err := s.Put(r.Key, r.Timestamp, r.Value)
-			if err == nil && !stored && (store.IsInMemory() || beyondSegments(r.Timestamp, s.ObservedTime(), retention)) {
+			if err == nil && !stored && (store.IsInMemory() || topology.BeyondSegments(r.Timestamp, s.ObservedTime(), retention)) {
 				drop(topology.DropLate)
 			}
 			return err
@@ -182,16 +182,6 @@ func nullTime[K, V any](w *topology.Wiring, store *statestore.JoinWindowSpec[K, 
 		return nil
 	}
 	return w.Observed(store.StoreName() + nullSuffix)
-}
-
-// minSegment is the least length of a segment of Kafka Streams' stores, in milliseconds.
-const minSegment = 60_000
-
-// beyondSegments tells which of the records that are too old to be kept count as dropped. Kafka Streams does not miss those that it can still store, in a segment of
-// which another part is kept: they may well have found their partners.
-func beyondSegments(time, observed, retention int64) bool {
-	length := max(retention/2, minSegment)
-	return time/length < (observed-retention)/length
 }
 
 // joinPlan is a join of two streams while the graph is built.
