@@ -13,12 +13,15 @@ step() {
   echo "--- ok   $name ($((SECONDS - begin)) s)"
 }
 
-# install_peers brings what the checks need besides Go: Java and Maven for Apache Kafka, kcat, Postgres' programs, and a C compiler for the race detector.
+# install_peers brings what the checks need besides Go: Java and Maven for Apache Kafka, kcat, Python and Node.js for clients, Postgres' programs, and a C compiler for the
+# race detector.
 install_peers() {
   local missing=()
   command -v kcat > /dev/null || missing+=(kcat)
   command -v java > /dev/null || missing+=(openjdk-17-jdk-headless)
   command -v mvn > /dev/null || missing+=(maven)
+  python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3 python3-venv)
+  command -v npm > /dev/null || missing+=(npm)
   compgen -G '/usr/lib/postgresql/*/bin/postgres' > /dev/null || command -v initdb > /dev/null || missing+=(postgresql)
   command -v gcc > /dev/null || missing+=(gcc libc6-dev)
   ((${#missing[@]})) || return 0
