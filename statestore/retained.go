@@ -63,10 +63,24 @@ func (s *retained) Stage(b Batch) error {
 	if err := s.core.Stage(b); err != nil {
 		return err
 	}
+	if s.table.AnySettled() {
+		s.unobserve()
+	}
 	if err := s.seal(b, s.partition); err != nil {
 		return s.fail("stage", err)
 	}
 	return nil
+}
+
+// unobserve takes back what entries that came and went did to the store's time: the changelog does not have them, so that a restore could not know.
+func (s *retained) unobserve() {
+	s.observed = s.committed.observed
+	for _, i := range s.table.Sorted() {
+		if !s.table.Settled(i) {
+			key, _, _ := s.table.EntryAt(i)
+			s.observed = max(s.observed, s.timeOf(key))
+		}
+	}
 }
 
 // Committed makes staged changes clean cache entries.

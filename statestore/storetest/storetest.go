@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t testing.TB) statestore.Engine) {
 		{"WindowForgetsBeyondRetention", testWindowRetention},
 		{"WindowKeepsKeysApart", testWindowKeysApart},
 		{"WindowForwardsOncePerFlush", testWindowFlush},
+		{"WindowThatComesAndGoesMovesNoTime", testWindowTimeStays},
 		{"WindowRestoresFromChangelog", testWindowRestore},
 		{"RowsThatComeAndGoAreNotWritten", testNothingWritten},
 		{"KeyValueExpires", testKeyValueExpires},

@@ -327,6 +327,46 @@ func testWindowFlush(t *testing.T, e statestore.Engine) {
 	}
 }
 
+// testWindowTimeStays: what is not written moves the store's time for no longer than until the commit, or a restore would show windows that the store hides.
+func testWindowTimeStays(t *testing.T, e statestore.Engine) {
+	s, p := openWindows(t, e, 0, time.Hour)
+	s.OnFlush(false, func(*statestore.Update[winKey, string]) error { return nil })
+	put := func(start int64) {
+		t.Helper()
+		_, err := s.Put("k", start, "v", start)
+		check(t, err)
+	}
+	const late = 5 * 3_600_000
+	put(7)
+	records := commit(t, e, s)
+	put(8)
+	_, err := s.Delete("k", late, late)
+	check(t, err)
+	records = append(records, commit(t, e, s)...)
+	want := []winEntry{{Key: "k", Start: 7, Value: "v", Timestamp: 7}, {Key: "k", Start: 8, Value: "v", Timestamp: 8}}
+	spec := statestore.Window("win", serde.String, serde.String).Retain(time.Hour)
+	q := partition(t, e, "win", 100)
+	restore(t, e, spec, q, records)
+	restored := openStore[winStore](t, spec, statestore.Backend{Partition: q})
+	for name, have := range map[string][]winEntry{
+		"the store":    entries(t, s.All()),
+		"the view":     entries(t, spec.View([]statestore.Partition{p}).All()),
+		"the restored": entries(t, restored.All()),
+	} {
+		if !reflect.DeepEqual(have, want) {
+			t.Errorf("%s shows %v, want %v", name, have, want)
+		}
+	}
+	if s.ObservedTime() != 8 || restored.ObservedTime() != 8 {
+		t.Errorf("the time of the store is %d, of the restored %d, want 8", s.ObservedTime(), restored.ObservedTime())
+	}
+	put(late)
+	commit(t, e, s)
+	if have := entries(t, s.All()); !reflect.DeepEqual(have, []winEntry{{Key: "k", Start: late, Value: "v", Timestamp: late}}) || s.ObservedTime() != late {
+		t.Errorf("the store shows %v at %d, want the late window alone", have, s.ObservedTime())
+	}
+}
+
 func testWindowRestore(t *testing.T, e statestore.Engine) {
 	r := seed(t)
 	const retention = 3 * time.Minute

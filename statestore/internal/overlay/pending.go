@@ -110,7 +110,13 @@ func (t *Table) TakePending() (p Pending, ok bool) {
 }
 
 // Settle says that a change which TakePending has just returned changes nothing in the engine, unless the key changes again: see Settled.
-func (t *Table) Settle(p *Pending) { t.entries[p.entry].flags |= settled }
+func (t *Table) Settle(p *Pending) {
+	t.entries[p.entry].flags |= settled
+	t.anySettled = true
+}
+
+// AnySettled says that a change since the last Commit was settled, whether or not it changed again.
+func (t *Table) AnySettled() bool { return t.anySettled }
 
 // movePending carries the list over to a rebuilt table. Pending entries are staged ones, so all of them moved.
 func (t *Table) movePending(old *Table, moved []uint32) {

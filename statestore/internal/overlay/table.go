@@ -29,6 +29,8 @@ type Table struct {
 	latest   uint32
 	oldBytes int // arena bytes that pending reserves
 
+	anySettled bool // see AnySettled
+
 	keepOrder bool                   // the index keeps entries after they were committed
 	evicted   func(key []byte)       // gets the key of each entry that leaves the kept order; nil: nobody
 	timeOf    func(key []byte) int64 // clean entries of the lowest time are evicted first; nil: those that were not used
@@ -37,6 +39,7 @@ type Table struct {
 	groups    groups                 // of the ordered entries, once a scan of one asked for them
 	epoch     uint64                 // counts what moves or removes entries
 	walks     int                    // open iterators
+	touched   uint64                 // what touch read, so that it is not left out
 
 	order []sortKey // scratch of the sorted view
 }
@@ -277,6 +280,7 @@ func (t *Table) Commit() {
 	t.cleanBytes += t.stagedBytes
 	t.stagedBytes = 0
 	t.staged = t.staged[:0]
+	t.anySettled = false
 	if !t.keepOrder {
 		t.unorder()
 	}
@@ -299,6 +303,7 @@ func (t *Table) Discard() {
 	t.arena.reset()
 	t.last, t.first, t.latest = none, none, none
 	t.stagedBytes, t.cleanBytes, t.oldBytes = 0, 0, 0
+	t.anySettled = false
 	t.unorder()
 }
 
