@@ -10,7 +10,11 @@ import (
 func handleDeleteGroups(ctx context.Context, n *Node, r *Request) (kmsg.Response, error) {
 	req := r.Body.(*kmsg.DeleteGroupsRequest)
 	resp := req.ResponseKind().(*kmsg.DeleteGroupsResponse)
+	groups := seen[string]{}
 	for _, id := range req.Groups {
+		if !groups.first(id) {
+			continue
+		}
 		out := kmsg.NewDeleteGroupsResponseGroup()
 		out.Group, out.ErrorCode = id, Code(n.Groups.Delete(ctx, id))
 		resp.Groups = append(resp.Groups, out)

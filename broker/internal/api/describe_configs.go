@@ -23,8 +23,8 @@ func handleDescribeConfigs(_ context.Context, n *Node, r *Request) (kmsg.Respons
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = asked.ResourceType, asked.ResourceName
 		var configs []kmsg.DescribeConfigsResponseResourceConfig
-		err := error(&Fault{Kafka: kerr.InvalidRequest, Message: "Each resource must appear at most once"})
-		if resources.first(controller.Resource{Type: controller.ResourceType(asked.ResourceType), Name: asked.ResourceName}) {
+		err := error(&Fault{Kafka: kerr.InvalidRequest, Message: "A resource is named too often"})
+		if resources.few(controller.Resource{Type: controller.ResourceType(asked.ResourceType), Name: asked.ResourceName}) {
 			configs, err = d.describe(asked)
 		}
 		out.ErrorCode, out.ErrorMessage = Code(err), MessageOf(err)

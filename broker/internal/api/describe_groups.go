@@ -13,13 +13,13 @@ import (
 // groupOperations are the operations that there are on a group, as a bit field: what everybody may do without an authorizer.
 const groupOperations = 1<<OpRead | 1<<OpDelete | 1<<OpDescribe | 1<<OpDescribeConfigs | 1<<OpAlterConfigs
 
-// handleDescribeGroups shows groups, each once. One that does not exist is Dead; from v6 on it is an error too (KIP-1043).
+// handleDescribeGroups shows groups. One that does not exist is Dead; from v6 on it is an error too (KIP-1043).
 func handleDescribeGroups(ctx context.Context, n *Node, r *Request) (kmsg.Response, error) {
 	req := r.Body.(*kmsg.DescribeGroupsRequest)
 	resp := req.ResponseKind().(*kmsg.DescribeGroupsResponse)
 	groups := seen[string]{}
 	for _, id := range req.Groups {
-		if !groups.first(id) {
+		if !groups.few(id) {
 			continue
 		}
 		out := describedGroup(n.Groups.Describe(ctx, id), req.Version)

@@ -34,6 +34,9 @@ func handleOffsetCommit(ctx context.Context, n *Node, r *Request) (kmsg.Response
 	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
 	var places []*int16 // where the error of each offset goes
 	for _, t := range req.Topics {
+		if len(t.Partitions) == 0 {
+			continue
+		}
 		topic, unknown := topicOf(im, t.Topic, t.TopicID, byID)
 		out := kmsg.NewOffsetCommitResponseTopic()
 		out.Topic, out.TopicID = t.Topic, t.TopicID

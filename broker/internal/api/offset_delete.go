@@ -16,6 +16,9 @@ func handleOffsetDelete(ctx context.Context, n *Node, r *Request) (kmsg.Response
 	partitions := []group.Partition{}
 	var places []*int16
 	for _, t := range req.Topics {
+		if len(t.Partitions) == 0 {
+			continue
+		}
 		topic, unknown := topicOf(im, t.Topic, [16]byte{}, false)
 		out := kmsg.NewOffsetDeleteResponseTopic()
 		out.Topic = t.Topic

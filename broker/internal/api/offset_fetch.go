@@ -97,7 +97,7 @@ func (f *offsetFetch) group(ctx context.Context, asked *kmsg.OffsetFetchRequestG
 	return resp
 }
 
-// withoutRepeats leaves the first naming of each partition: an offset may have 4 KiB of metadata, and its naming four bytes.
+// withoutRepeats leaves the first few namings of each partition: an offset may have 4 KiB of metadata, and its naming four bytes.
 func withoutRepeats(topics []kmsg.OffsetFetchRequestGroupTopic) {
 	type name struct {
 		topic     string
@@ -107,7 +107,7 @@ func withoutRepeats(topics []kmsg.OffsetFetchRequestGroupTopic) {
 	names := seen[name]{}
 	for i := range topics {
 		t := &topics[i]
-		t.Partitions = slices.DeleteFunc(t.Partitions, func(p int32) bool { return !names.first(name{t.Topic, t.TopicID, p}) })
+		t.Partitions = slices.DeleteFunc(t.Partitions, func(p int32) bool { return !names.few(name{t.Topic, t.TopicID, p}) })
 	}
 }
 

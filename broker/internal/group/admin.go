@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// Describe shows a group. Only a stable group has a protocol, metadata and assignments to show.
+// Describe shows a group. Only a stable group has a protocol and metadata to show; a member's assignment is its last one until the next.
 func (m *Machine) Describe(groupID string) Description {
 	g := m.groups[groupID]
 	switch {
@@ -23,9 +23,9 @@ func (m *Machine) Describe(groupID string) Description {
 		d.Protocol = g.protocol
 	}
 	for _, mb := range g.order {
-		md := MemberDescription{ID: mb.id, InstanceID: mb.instanceID, ClientID: mb.clientID, ClientHost: mb.clientHost}
+		md := MemberDescription{ID: mb.id, InstanceID: mb.instanceID, ClientID: mb.clientID, ClientHost: mb.clientHost, Assignment: mb.assignment}
 		if stable {
-			md.Metadata, md.Assignment = mb.metadataFor(g.protocol), mb.assignment
+			md.Metadata = mb.metadataFor(g.protocol)
 		}
 		d.Members = append(d.Members, md)
 	}
@@ -51,8 +51,6 @@ func (m *Machine) Delete(now time.Time, groupID string) (Result, error) {
 	m.begin(now)
 	g := m.groups[groupID]
 	switch {
-	case groupID == "":
-		return m.end(nil), kerr.InvalidGroupID
 	case g == nil:
 		return m.end(nil), kerr.GroupIDNotFound
 	case g.stands() != Empty:

@@ -352,12 +352,29 @@ func TestEmptyGroupIDIsRefused(t *testing.T) {
 	_, offsets := c.DeleteOffsets(ctx, "", nil)
 	errs := []error{
 		c.Join(ctx, &group.JoinRequest{}).Err, c.Sync(ctx, &group.SyncRequest{}).Err, c.Heartbeat(ctx, &group.HeartbeatRequest{}),
-		c.Leave(ctx, "", nil), c.Delete(ctx, ""), c.Commit(ctx, &group.CommitRequest{}), offsets,
+		c.Leave(ctx, "", nil), offsets,
 	}
 	for i, err := range errs {
 		if err != kerr.InvalidGroupID {
 			t.Errorf("request %d: %v", i, err)
 		}
+	}
+}
+
+// Offsets can be kept under the empty id, as in Apache Kafka: only members need a group with a name.
+func TestEmptyGroupIDKeepsOffsets(t *testing.T) {
+	c := start(&memLog{})
+	defer c.Close()
+	if err := c.Delete(ctx, ""); err == nil || err == kerr.InvalidGroupID {
+		t.Errorf("deleting what is not there: %v", err)
+	}
+	offset := group.CommitOffset{Topic: "t", Offset: 5}
+	if err := c.Commit(ctx, &group.CommitRequest{Generation: -1, Producer: entry.NoProducer(), Offsets: []group.CommitOffset{offset}}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.Fetch(ctx, "", Fetcher{Epoch: -1}, []group.Partition{{Topic: "t"}}, false)
+	if err != nil || len(got) != 1 || got[0].Offset != 5 {
+		t.Errorf("fetched %+v, %v", got, err)
 	}
 }
 

@@ -124,9 +124,6 @@ func (c *Coordinator) Tally() group.Tally {
 
 // Delete removes a group without members, and its offsets.
 func (c *Coordinator) Delete(ctx context.Context, groupID string) error {
-	if groupID == "" {
-		return kerr.InvalidGroupID
-	}
 	var answer error
 	err := c.do(ctx, groupID, func(m *group.Machine, now time.Time) (res group.Result) {
 		res, answer = m.Delete(now, groupID)

@@ -19,9 +19,6 @@ func (c *Coordinator) Commit(ctx context.Context, r *group.CommitRequest) error 
 
 // commit stores offsets if allowed, unless nil, has no objection when it is their turn.
 func (c *Coordinator) commit(ctx context.Context, r *group.CommitRequest, allowed func() error) error {
-	if r.Group == "" {
-		return kerr.InvalidGroupID
-	}
 	s, err := c.shardOf(r.Group)
 	if err != nil {
 		return err
