@@ -47,6 +47,14 @@ var differences = map[string]difference{
 		},
 		stores: map[string]string{"C": `[{"key":"a@10/10","value":"+1+2","ts":10},{"key":"a@11/11","value":"+3","ts":11}]`},
 	},
+	"window-session-gap-zero-no-grace": {
+		why: "in the library sessions without gap and grace are kept for no time at all, so that no record finds the one before it, and nothing is listed; ours joins records of equal time",
+		out: map[int]string{
+			1: `[{"topic":"out","key":"a@5/5","value":"1+2","ts":5}]`,
+			5: `[{"topic":"out","key":"a@6/6","value":"4+6","ts":6}]`,
+		},
+		stores: map[string]string{"C": `[{"key":"a@6/6","value":"4+6"}]`},
+	},
 	"join-stream-stream-inner-zero-window": {
 		why: zeroWindow,
 		out: map[int]string{
