@@ -79,64 +79,23 @@ func joinGlobal[K, V, GK, W, R any](op topology.Op, s *stream.Stream[K, V], t *G
 		g.Fault(op, "takes a table of another Builder")
 	}
 	n := topology.AddProcessor(g, op, g.NextName("KSTREAM-LEFTJOIN-"), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next topology.Sink[K, R]) topology.Sink[K, V] {
-		j := &globalJoin[K, V, GK, W, R]{left: left, key: key, join: join, rows: t.store.Lookup(w.Global(n, t.store)), next: next, keyNull: serde.NullCheck[GK](),
-			isNull: serde.NullCheck[R](), ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n)}
-		j.at, j.id = w.At(n)
+		rows, keyNull := t.store.Lookup(w.Global(n, t.store)), serde.NullCheck[GK]()
+		var mapped GK // here, so that asking whether it is null moves nothing to the heap
+		j := newRowJoin(w, n, left, join, next)
+		j.find = func(r *topology.Record[K, V]) (row W, found, null bool, err error) {
+			if mapped, err = key(j.ctx, r.Key, r.Value); err != nil {
+				return row, false, false, j.fail(err)
+			}
+			if keyNull != nil && keyNull(&mapped) {
+				return row, false, true, nil
+			}
+			row, _, found, err = rows.Get(mapped)
+			return row, found, false, err
+		}
 		return j.process
 	})
 	if left {
 		g.TakeNullKeys(n)
 	}
 	return stream.OfEdge(topology.Edge[K, R]{Node: n, KeyChanged: in.KeyChanged, Changed: in.Changed})
-}
-
-// globalJoin is a join with a global table at work in one task.
-type globalJoin[K, V, GK, W, R any] struct {
-	left    bool
-	key     func(ctx context.Context, key K, value V) (GK, error)
-	join    func(ctx context.Context, key K, value V, row W, found bool) (R, error)
-	rows    *statestore.Lookup[GK, W]
-	mapped  GK // the key of the row
-	out     topology.Record[K, R]
-	next    topology.Sink[K, R]
-	keyNull func(*GK) bool // nil: no key of the table is null
-	isNull  func(*R) bool  // nil: no result is null
-	ctx     context.Context
-	fail    func(error) error
-	drop    func(topology.DropReason)
-	at      *int32
-	id      int32
-}
-
-func (j *globalJoin[K, V, GK, W, R]) process(r *topology.Record[K, V]) error {
-	*j.at = j.id
-	if r.ValueNull {
-		j.drop(topology.DropNullValue)
-		return nil
-	}
-	var err error
-	if j.mapped, err = j.key(j.ctx, r.Key, r.Value); err != nil {
-		return j.fail(err)
-	}
-	var row W
-	var found bool
-	switch null := j.keyNull != nil && j.keyNull(&j.mapped); {
-	case !null:
-		if row, _, found, err = j.rows.Get(j.mapped); err != nil {
-			return err
-		}
-	case !j.left:
-		j.drop(topology.DropNullKey)
-		return nil
-	}
-	if !found && !j.left {
-		return nil
-	}
-	o := &j.out
-	if o.Value, err = j.join(j.ctx, r.Key, r.Value, row, found); err != nil {
-		return j.fail(err)
-	}
-	o.ValueNull = j.isNull != nil && j.isNull(&o.Value)
-	o.Key, o.KeyNull, o.Timestamp, o.Headers = r.Key, r.KeyNull, r.Timestamp, r.Headers
-	return j.next(o)
 }

@@ -50,10 +50,7 @@ func joinStream[K, V, W, R any](op topology.Op, s *stream.Stream[K, V], t *Table
 		prefix = "KSTREAM-LEFTJOIN-"
 	}
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next topology.Sink[K, R]) topology.Sink[K, V] {
-		j := &streamJoin[K, V, W, R]{left: left, join: join, lookup: t.rowsAsOf(w), next: next,
-			isNull: serde.NullCheck[R](), ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n)}
-		j.at, j.id = w.At(n)
-		return j.process
+		return newTableJoin(w, n, t, left, join, next).process
 	})
 	if left {
 		g.TakeNullKeys(n)
@@ -79,11 +76,12 @@ func (t *Table[K, V]) rowsAsOf(w *topology.Wiring) asOf[K, V] {
 	return func(key K, _ int64) (V, int64, bool, error) { return row(key) }
 }
 
-// streamJoin is a join at work in one task.
-type streamJoin[K, V, W, R any] struct {
-	left   bool
-	join   func(ctx context.Context, key K, value V, row W, found bool) (R, error)
-	lookup asOf[K, W]
+// rowJoin is a join of a stream with the rows of a table or a global table, at work in one task.
+type rowJoin[K, V, W, R any] struct {
+	left bool
+	join func(ctx context.Context, key K, value V, row W, found bool) (R, error)
+	// find reads the row of a record; null says that its key is.
+	find   func(r *topology.Record[K, V]) (row W, found, null bool, err error)
 	out    topology.Record[K, R]
 	next   topology.Sink[K, R]
 	isNull func(*R) bool // nil: no result is null
@@ -94,27 +92,47 @@ type streamJoin[K, V, W, R any] struct {
 	id     int32
 }
 
-func (j *streamJoin[K, V, W, R]) process(r *topology.Record[K, V]) (err error) {
+// newRowJoin returns a join that lacks find.
+func newRowJoin[K, V, W, R any](w *topology.Wiring, n *topology.Node, left bool, join func(context.Context, K, V, W, bool) (R, error),
+	next topology.Sink[K, R]) *rowJoin[K, V, W, R] {
+	j := &rowJoin[K, V, W, R]{left: left, join: join, next: next, isNull: serde.NullCheck[R](), ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n)}
+	j.at, j.id = w.At(n)
+	return j
+}
+
+// newTableJoin returns a join with the rows of a table.
+func newTableJoin[K, V, W, R any](w *topology.Wiring, n *topology.Node, t *Table[K, W], left bool, join func(context.Context, K, V, W, bool) (R, error),
+	next topology.Sink[K, R]) *rowJoin[K, V, W, R] {
+	lookup := t.rowsAsOf(w)
+	j := newRowJoin(w, n, left, join, next)
+	j.find = func(r *topology.Record[K, V]) (row W, found, null bool, err error) {
+		if r.KeyNull {
+			return row, false, true, nil
+		}
+		row, _, found, err = lookup(r.Key, r.Timestamp)
+		return row, found, false, err
+	}
+	return j
+}
+
+func (j *rowJoin[K, V, W, R]) process(r *topology.Record[K, V]) error {
 	*j.at = j.id
 	if r.ValueNull {
 		j.drop(topology.DropNullValue)
 		return nil
 	}
-	var row W
-	var found bool
-	switch {
-	case !r.KeyNull:
-		if row, _, found, err = j.lookup(r.Key, r.Timestamp); err != nil {
-			return err
-		}
-	case !j.left:
+	row, found, null, err := j.find(r)
+	if err != nil {
+		return err
+	}
+	if null && !j.left {
 		j.drop(topology.DropNullKey)
 		return nil
 	}
 	if !found && !j.left {
 		return nil
 	}
-	*j.at = j.id
+	*j.at = j.id // functions above a row may have run to find it
 	o := &j.out
 	if o.Value, err = j.join(j.ctx, r.Key, r.Value, row, found); err != nil {
 		return j.fail(err)

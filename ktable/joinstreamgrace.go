@@ -7,7 +7,6 @@ import (
 	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/stream"
-	"github.com/millrace-io/millrace/stream/serde"
 )
 
 // Wait lets the records of a stream wait for changes of a table that come late. Its handle names where they wait.
@@ -69,9 +68,7 @@ func joinStreamLate[K, V, W, R any](op topology.Op, s *stream.Stream[K, V], t *T
 	name := wait.buffer.StoreName()
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next topology.Sink[K, R]) topology.Sink[K, V] {
 		j := &lateJoin[K, V, W, R]{buffer: w.Store(name).(statestore.GraceBufferStore[K, V]), grace: wait.grace.Milliseconds(), observed: w.Observed(name), origin: w.Origin(),
-			join: streamJoin[K, V, W, R]{left: left, join: join, lookup: t.rowsAsOf(w), next: next,
-				isNull: serde.NullCheck[R](), ctx: w.Context(), fail: w.Failure(n, topology.FaultProcessing), drop: w.Drop(n)}}
-		j.join.at, j.join.id = w.At(n)
+			join: newTableJoin(w, n, t, left, join, next)}
 		w.OnIdle(n, j.pass)
 		return j.process
 	})
@@ -108,7 +105,7 @@ func checkWait[K, V, W any](g *topology.Graph, op topology.Op, t *Table[K, W], w
 
 // lateJoin is a join whose records wait, at work in one task. Times are in milliseconds.
 type lateJoin[K, V, W, R any] struct {
-	join     streamJoin[K, V, W, R]
+	join     *rowJoin[K, V, W, R]
 	buffer   statestore.GraceBufferStore[K, V]
 	grace    int64
 	observed *int64 // the highest time of the stream; kept with the committed offsets
