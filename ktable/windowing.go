@@ -86,6 +86,9 @@ func (a *windowing[K, V, A]) processor(windows stream.Windows) topology.Sink[K, 
 		return (&calendarAggregation[K, V, A]{windowing: a, calendar: w}).process
 	case stream.TimeWindows:
 		t := &timeAggregation[K, V, A]{windowing: a, size: w.Size().Milliseconds(), advance: w.Advance().Milliseconds()}
+		if s, ok := a.store.(windowWarmer[K]); ok && t.size > t.advance {
+			t.warm = s.Warm
+		}
 		return t.process
 	}
 	panic("ktable: windows of an unknown kind")
@@ -127,6 +130,12 @@ func (a *windowing[K, V, A]) owe(key K, start int64) {
 type timeAggregation[K, V, A any] struct {
 	*windowing[K, V, A]
 	size, advance int64
+	warm          func(key K, first, last, step int64) // of the store, when windows overlap and it has it
+}
+
+// windowWarmer is a window store that can be told what is asked for next.
+type windowWarmer[K any] interface {
+	Warm(key K, first, last, step int64)
 }
 
 func (a *timeAggregation[K, V, A]) process(r *topology.Record[K, V]) error {
@@ -138,7 +147,11 @@ func (a *timeAggregation[K, V, A]) process(r *topology.Record[K, V]) error {
 		return err
 	}
 	// The earliest window that holds the time starts at the first multiple of advance after time - size.
-	for start := max(0, r.Timestamp-a.size+a.advance) / a.advance * a.advance; start <= r.Timestamp; start += a.advance {
+	first := max(0, r.Timestamp-a.size+a.advance) / a.advance * a.advance
+	if a.warm != nil {
+		a.warm(r.Key, first, r.Timestamp, a.advance)
+	}
+	for start := first; start <= r.Timestamp; start += a.advance {
 		if later(start, a.size) <= closed {
 			a.drop(topology.DropLate)
 		} else if err := a.update(r, start); err != nil {

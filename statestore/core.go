@@ -190,7 +190,9 @@ func (c *core) StagedBytes() int { return c.table.StagedBytes() }
 
 // Changelog calls emit for every staged change, sorted by key, but for those that Flush found to be none.
 func (c *core) Changelog(emit func(key, value []byte, timestamp int64) error) error {
-	for _, i := range c.table.Sorted() {
+	sorted := c.table.Sorted()
+	for n, i := range sorted {
+		c.table.WarmSorted(sorted, n)
 		if c.table.Settled(i) {
 			continue
 		}
@@ -208,7 +210,9 @@ func (c *core) Changelog(emit func(key, value []byte, timestamp int64) error) er
 
 // Stage adds every staged change to a batch.
 func (c *core) Stage(b Batch) error {
-	for _, i := range c.table.Sorted() {
+	sorted := c.table.Sorted()
+	for n, i := range sorted {
+		c.table.WarmSorted(sorted, n)
 		if c.table.Settled(i) {
 			continue
 		}

@@ -57,7 +57,7 @@ func (s *WindowSpec[K, V]) Open(b Backend) (Store, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	w := &windowStore[K, V]{newTimedStore(windows, s.key, s.value, windowDecoder(s.name, s.key, s.value))}
+	w := &windowStore[K, V]{timedStore: newTimedStore(windows, s.key, s.value, windowDecoder(s.name, s.key, s.value))}
 	return w, w.open(s.name, b, !s.noCache, s.retention.Milliseconds())
 }
 
@@ -72,6 +72,28 @@ func (s *WindowSpec[K, V]) Restore(p Partition) (Restorer, error) {
 // windowStore is a WindowStore.
 type windowStore[K, V any] struct {
 	timedStore[K, V, WindowEntry[K, V]]
+	warm []byte // scratch: keys for Warm
+}
+
+// maxWarm bounds the windows of one call of Warm: more would push each other out of the processor's cache.
+const maxWarm = 64
+
+// Warm is an optional ability of a window store: it tells that the windows of a key that start at first, first + step and so on up to last are asked for next, one after
+// another, so that waiting for memory is done for all at once. It changes nothing.
+func (s *windowStore[K, V]) Warm(key K, first, last, step int64) {
+	k, err := s.encodeKey(key)
+	if err != nil {
+		return // the call that follows tells
+	}
+	s.warm = s.warm[:0]
+	for n := 0; n < maxWarm && first <= last; n++ {
+		s.warm = appendWindowKey(append(s.warm, k...), first, 0)
+		if first > endOfTime-step {
+			break
+		}
+		first += step
+	}
+	s.table.Warm(s.warm, len(k)+windowSuffixBytes)
 }
 
 func (s *windowStore[K, V]) Fetch(key K, start int64) (value V, found bool, err error) {

@@ -53,6 +53,10 @@ func runModel(t *testing.T, r *rand.Rand, limit int, keepOrder, track bool) {
 	known := make(map[string]bool) // put at some time: with keepOrder a scan sees them unless evicted
 	for range 20_000 {
 		key := fmt.Sprintf("%s%d", strings.Repeat("long ", r.IntN(3)), r.IntN(300))
+		if r.IntN(4) == 0 { // a key once, and a number of keys that are known or not
+			table.Warm([]byte(key), len(key))
+			table.Warm(fmt.Appendf(nil, "%0*d", 3*r.IntN(20), r.IntN(300)), 3)
+		}
 		switch x := r.IntN(100); {
 		case x < 30:
 			v := strings.Repeat("v", 1+r.IntN(60))
@@ -127,7 +131,9 @@ func checkBytes(t *testing.T, table *Table) {
 }
 
 func sorted(t *Table) (keys []string) {
-	for _, i := range t.Sorted() {
+	order := t.Sorted()
+	for n, i := range order {
+		t.WarmSorted(order, n)
 		key, _, _ := t.EntryAt(i)
 		keys = append(keys, string(key))
 	}
