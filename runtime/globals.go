@@ -12,7 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/internal/client"
-	"github.com/millrace-io/millrace/internal/record"
 	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/statestore"
 )
@@ -52,13 +51,10 @@ type globalTable struct {
 
 // globalInput is one partition of a global table's topic.
 type globalInput struct {
+	reading
 	partition int32
-	cursor    *client.Cursor
-	next      int64 // the offset that the copy is complete up to
+	complete  int64 // the offset that the copy is complete up to
 	end       int64 // where the partition ended at the start
-	rec       record.Record
-	raw       topology.RawRecord
-	headers   []topology.Header // memory for raw
 }
 
 // openGlobals makes the copies complete and lets them follow their topics. It returns nil for a topology without global tables.
@@ -143,12 +139,12 @@ func (g *globals) plan(ctx context.Context, t *globalTable, partitions int32) er
 		if err != nil {
 			return err
 		}
-		in := &globalInput{partition: p, next: ends.Start, end: ends.LastStable}
+		in := &globalInput{partition: p, complete: ends.Start, end: ends.LastStable}
 		if int(p) < len(has) {
-			in.next = has[p] // if that is out of range, the first fetch tells
+			in.complete = has[p] // if that is out of range, the first fetch tells
 		}
 		in.raw.Topic, in.raw.Partition = t.topic, p
-		in.cursor = g.fetcher.Add(client.TopicPartition{Topic: t.topic, Partition: p}, in.next)
+		in.cursor = g.fetcher.Add(client.TopicPartition{Topic: t.topic, Partition: p}, in.complete)
 		t.inputs = append(t.inputs, in)
 	}
 	return nil
@@ -217,12 +213,12 @@ func (g *globals) follow(ctx context.Context) error {
 func (t *globalTable) take(ctx context.Context) error {
 	for _, in := range t.inputs {
 		for ctx.Err() == nil {
-			ok, err := in.cursor.Next(&in.rec)
+			ok, err := in.next()
 			if err != nil {
 				return err
 			}
-			if pos := in.cursor.Position(); pos != in.next {
-				in.next, t.taken = pos, true
+			if pos := in.cursor.Position(); pos != in.complete {
+				in.complete, t.taken = pos, true
 			}
 			if !ok {
 				break
@@ -245,17 +241,7 @@ func (t *globalTable) take(ctx context.Context) error {
 
 // apply takes in one record.
 func (t *globalTable) apply(in *globalInput) error {
-	rec, raw := &in.rec, &in.raw
-	raw.Offset, raw.LeaderEpoch = int64(rec.Offset), in.cursor.Epoch()
-	raw.Timestamp, raw.Key, raw.Value, raw.Headers = rec.Timestamp, rec.Key, rec.Value, nil
-	if rec.HeaderCount > 0 {
-		in.headers = in.headers[:0]
-		for h := range rec.Headers {
-			in.headers = append(in.headers, topology.Header(h))
-		}
-		raw.Headers = in.headers
-	}
-	if err := t.feed.Take(t.batch, raw); err != nil {
+	if err := t.feed.Take(t.batch, &in.raw); err != nil {
 		return err
 	}
 	t.mu.Lock()
@@ -289,7 +275,7 @@ func (t *globalTable) commit() error {
 func (t *globalTable) positions() []int64 {
 	all := make([]int64, len(t.inputs))
 	for _, in := range t.inputs {
-		all[in.partition] = in.next
+		all[in.partition] = in.complete
 	}
 	return all
 }
@@ -303,7 +289,7 @@ func (t *globalTable) checkpoint() []byte {
 	b := append(make([]byte, 0, 17+8*len(t.inputs)), globalCheckpointVersion)
 	b = append(b, t.id[:]...)
 	for _, in := range t.inputs {
-		b = binary.BigEndian.AppendUint64(b, uint64(in.next))
+		b = binary.BigEndian.AppendUint64(b, uint64(in.complete))
 	}
 	return b
 }

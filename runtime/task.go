@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/internal/client"
-	"github.com/millrace-io/millrace/internal/record"
 	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/runtime/internal/assign"
 	"github.com/millrace-io/millrace/statestore"
@@ -60,13 +59,10 @@ type taskStore struct {
 
 // input is one partition of a source topic.
 type input struct {
+	reading
 	source    int
 	tp        client.TopicPartition
 	topicID   client.TopicID
-	cursor    *client.Cursor
-	rec       record.Record
-	raw       topology.RawRecord
-	headers   []topology.Header // memory for raw
 	timestamp int64
 	has       bool          // rec, raw and timestamp are the next record
 	time      int64         // partition time: the highest timestamp taken, -1 before any
@@ -249,7 +245,7 @@ func (t *task) wakeAt(now time.Time) (at time.Time) {
 // fill takes the input's next record, passing over those without a usable timestamp as long as there is room.
 func (t *task) fill(in *input, now time.Time) error {
 	for t.room > 0 {
-		ok, err := in.cursor.Next(&in.rec)
+		ok, err := in.next()
 		if err != nil {
 			return err
 		}
@@ -258,17 +254,7 @@ func (t *task) fill(in *input, now time.Time) error {
 			return nil
 		}
 		in.last = now
-		rec, raw := &in.rec, &in.raw
-		raw.Offset, raw.LeaderEpoch = int64(rec.Offset), in.cursor.Epoch()
-		raw.Timestamp, raw.Key, raw.Value, raw.Headers = rec.Timestamp, rec.Key, rec.Value, nil
-		if rec.HeaderCount > 0 {
-			in.headers = in.headers[:0]
-			for h := range rec.Headers {
-				in.headers = append(in.headers, topology.Header(h))
-			}
-			raw.Headers = in.headers
-		}
-		ts, drop, err := t.topo.Timestamp(in.source, raw, in.time)
+		ts, drop, err := t.topo.Timestamp(in.source, &in.raw, in.time)
 		if err != nil {
 			return err
 		}
