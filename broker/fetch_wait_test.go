@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -51,5 +52,42 @@ func TestAWaitingFetchReadsNothingTwice(t *testing.T) {
 	got := c.Receive(fetch).(*kmsg.FetchResponse).Topics[0].Partitions[0]
 	if len(got.RecordBatches) < size+600_000 {
 		t.Errorf("the fetch brought %d bytes when there was more than a megabyte", len(got.RecordBatches))
+	}
+}
+
+// A fetch that looks while a record is in the log and not committed yet is woken when it is: what it saw of the log's size then is not what it was given.
+func TestAFetchThatMeetsAFlushIsWoken(t *testing.T) {
+	var held atomic.Bool
+	entered, gate := make(chan struct{}), make(chan struct{})
+	b := brokertest.Start(t, broker.Config{Flush: broker.FlushAlways, FS: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFileSyncData && held.CompareAndSwap(true, false) {
+			close(entered)
+			<-gate
+		}
+		return nil
+	}))})
+	createTopic(t, b, "t", 1, nil)
+	writer, reader := b.Dial(t), b.Dial(t)
+	produce := produceRequest("t", 1, readyBatch(1, 10))
+	writer.Ask(produce)
+	held.Store(true)
+	writer.Send(produce)
+	<-entered // it is in the log
+	fetch := fetchAll("t")
+	fetch.MaxWaitMillis, fetch.MinBytes = 300_000, 1
+	fetch.Topics[0].Partitions[0].FetchOffset = 1
+	reader.Send(fetch)
+	const waiting = `kafka_server_delayedoperationpurgatory_purgatorysize{delayedOperation="Fetch"}`
+	ctx := testContext(t)
+	for samples, _ := scrape(t, b); samples[waiting] == 0; samples, _ = scrape(t, b) {
+		if ctx.Err() != nil {
+			t.Fatal("the fetch does not wait")
+		}
+	}
+	close(gate)
+	writer.Receive(produce)
+	reader.SetReadDeadline(time.Now().Add(time.Minute)) // a fifth of what the fetch would wait
+	if got := reader.Receive(fetch).(*kmsg.FetchResponse).Topics[0].Partitions[0]; len(got.RecordBatches) == 0 {
+		t.Error("the fetch brought nothing")
 	}
 }

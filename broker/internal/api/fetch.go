@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
+	"github.com/millrace-io/millrace/broker/internal/partition"
 	"github.com/millrace-io/millrace/broker/internal/replica"
 	"github.com/millrace-io/millrace/internal/record"
 )
@@ -107,9 +108,11 @@ type fetched struct {
 	part      *replica.Partition
 	known     bool // the partition exists; what does not exist does not end a wait
 	res       replica.ReadResult
-	buf       *[]byte // its records, in a buffer of the pool; nil when there are none, or a section
-	bytes     int     // how many there were, also when they were given back since
-	size      int64   // of the log before the reading
+	buf       *[]byte       // its records, in a buffer of the pool; nil when there are none, or a section
+	bytes     int           // how many there were, also when they were given back since
+	size      int64         // of the log before the reading
+	upTo      record.Offset // where the reading had to end
+	settled   bool          // all of size lay below upTo
 	err       error
 	diverging *kmsg.FetchResponseTopicPartitionDivergingEpoch
 }
@@ -183,7 +186,7 @@ func (f *fetch) readOne(p *fetchPart, got *fetched) {
 		}
 	}
 	// When the answers of all clients take all the memory there is for them, one batch for each client still goes out.
-	got.size = got.part.Size()
+	got.size, got.settled = got.part.Measure()
 	room := f.n.Answers.TakeUpTo(min(int64(f.maxBytes-f.bytes), int64(p.maxBytes), got.size))
 	f.taken += room // before anything that may panic, so that drop gives it back
 	o := replica.ReadOptions{
@@ -194,6 +197,8 @@ func (f *fetch) readOne(p *fetchPart, got *fetched) {
 	}
 	buf := takeRecordBuffer()
 	got.res, got.err = got.part.Read(*buf, record.Offset(p.offset), o)
+	got.upTo = f.bound(got.res.Offsets)
+	got.settled = got.settled && got.res.Offsets.End <= got.upTo
 	used := min(int64(len(got.res.Bytes)), room)
 	if got.res.Section != nil && !f.chunk { // sections take no memory until they are sent, and then a piece at a time
 		f.chunk, used = true, SendChunk
@@ -213,6 +218,14 @@ func (f *fetch) readOne(p *fetchPart, got *fetched) {
 	*buf = got.res.Bytes
 	got.buf, got.bytes = buf, len(*buf)
 	f.bytes += len(*buf)
+}
+
+// bound is where the client's reading ends.
+func (f *fetch) bound(o partition.Offsets) record.Offset {
+	if f.req.IsolationLevel == readCommitted {
+		return o.LastStable
+	}
+	return o.HighWatermark
 }
 
 // divergence compares the epoch of the client's last record with the log: where they differ, the log was truncated since.
@@ -279,9 +292,12 @@ func (f *fetch) worthReading() bool {
 		if err != nil || part != got.part || part.Err() != nil || part.CheckEpoch(p.knownEpoch) != nil {
 			return true
 		}
-		grown := part.Size() - got.size
-		if o := part.Offsets(); grown < 0 || int64(o.LogStart) > p.offset {
+		grown, o := part.Size()-got.size, part.Offsets()
+		if grown < 0 || int64(o.LogStart) > p.offset {
 			return true // old segments were deleted, or cleaned
+		}
+		if !got.settled && f.bound(o) > got.upTo {
+			return true // what was in the log and could not be read then may be read now, and is not in grown
 		}
 		total += min(got.bytes+int(grown), max(int(p.maxBytes), got.bytes))
 	}

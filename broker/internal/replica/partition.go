@@ -34,6 +34,8 @@ type Partition struct {
 
 	traffic traffic
 
+	begun, ended atomic.Int64 // appends, each until the state knows of it
+
 	uncleanable time.Time // until when the cleaner leaves it alone after a failure; owned by the cleaner's goroutine
 
 	flushMu sync.Mutex // one flush at a time; who waits for it finds the work done
@@ -139,6 +141,14 @@ func (p *Partition) Size() int64 {
 	return p.log.Size()
 }
 
+// Measure returns Size, and whether all of it is known to the partition's state: no append was between its write to the log and its place in Offsets.
+func (p *Partition) Measure() (size int64, settled bool) {
+	begun := p.begun.Load()
+	settled = p.ended.Load() == begun
+	size = p.Size()
+	return size, settled && p.begun.Load() == begun
+}
+
 // lead makes this broker the partition's leader, as the metadata says.
 func (p *Partition) lead(meta *controller.Partition, minISR int) error {
 	if p.log == nil {
@@ -173,6 +183,8 @@ func (p *Partition) Append(batches []byte, o commitlog.AppendOptions) (commitlog
 	if o.Now.IsZero() {
 		o.Now = p.m.cfg.Now()
 	}
+	p.begun.Add(1)
+	defer p.ended.Add(1)
 	info, err := p.log.Append(batches, o)
 	if err != nil {
 		return info, p.judge(err)
@@ -192,6 +204,8 @@ func (p *Partition) AppendMarker(o commitlog.MarkerOptions) (commitlog.AppendInf
 	if o.Now.IsZero() {
 		o.Now = p.m.cfg.Now()
 	}
+	p.begun.Add(1)
+	defer p.ended.Add(1)
 	info, err := p.log.AppendMarker(o)
 	if err != nil {
 		return info, p.judge(err)

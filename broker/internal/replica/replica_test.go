@@ -397,3 +397,38 @@ func TestLookUpsFindPlacesAndTimes(t *testing.T) {
 		}
 	}
 }
+
+func TestASizeIsSettledWhenNoAppendIsUnderWay(t *testing.T) {
+	var hold atomic.Bool
+	entered, gate := make(chan struct{}), make(chan struct{})
+	h := newHost(t, hostConfig{fs: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFileWrite && hold.CompareAndSwap(true, false) {
+			close(entered)
+			<-gate
+		}
+		return nil
+	}))})
+	p := h.create("t", nil)
+	h.append(p, "a")
+	size, settled := p.Measure()
+	if size != p.Size() || !settled {
+		t.Errorf("between two appends %d bytes of %d, settled: %t", size, p.Size(), settled)
+	}
+	hold.Store(true)
+	done := make(chan error, 1)
+	go func() {
+		_, err := p.Append(batch("b"), commitlog.AppendOptions{})
+		done <- err
+	}()
+	<-entered
+	if _, settled := p.Measure(); settled {
+		t.Error("in the middle of an append the size counts as settled")
+	}
+	close(gate)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if now, settled := p.Measure(); now <= size || !settled {
+		t.Errorf("after the append %d bytes, settled: %t", now, settled)
+	}
+}
