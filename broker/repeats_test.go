@@ -67,7 +67,7 @@ func TestWhatIsNamedAThousandTimesIsDescribedAFewTimes(t *testing.T) {
 	if got := c.Ask(dirs).(*kmsg.DescribeLogDirsResponse).Dirs; len(got) != 1 || len(got[0].Topics) != 1 || len(got[0].Topics[0].Partitions) != 2 {
 		t.Errorf("DescribeLogDirs has %+v", got)
 	}
-	if got := c.Ask(producers).(*kmsg.DescribeProducersResponse).Topics[0].Partitions; len(got) != 1 {
+	if got := c.Ask(producers).(*kmsg.DescribeProducersResponse).Topics[0].Partitions; len(got) != few {
 		t.Errorf("DescribeProducers has %d partitions", len(got))
 	}
 	if got := c.Ask(transactions).(*kmsg.DescribeTransactionsResponse).TransactionStates; len(got) != 1 {

@@ -16,13 +16,13 @@ const (
 	memberConsumer int8 = 1
 )
 
-// handleConsumerGroupDescribe shows consumer groups, each once: their epochs, and what every member has and shall have.
+// handleConsumerGroupDescribe shows consumer groups: their epochs, and what every member has and shall have.
 func handleConsumerGroupDescribe(ctx context.Context, n *Node, r *Request) (kmsg.Response, error) {
 	req := r.Body.(*kmsg.ConsumerGroupDescribeRequest)
 	resp := req.ResponseKind().(*kmsg.ConsumerGroupDescribeResponse)
 	named := seen[string]{}
 	for _, id := range req.Groups {
-		if !named.first(id) {
+		if !named.few(id) {
 			continue
 		}
 		out := n.describedConsumers(ctx, id)

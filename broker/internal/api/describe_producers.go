@@ -5,6 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/broker/internal/controller"
 )
 
 // handleDescribeProducers tells which producers a log remembers, and which have a transaction open there: what an operator
@@ -17,7 +19,7 @@ func handleDescribeProducers(_ context.Context, n *Node, r *Request) (kmsg.Respo
 		topic := kmsg.NewDescribeProducersResponseTopic()
 		topic.Topic = t.Topic
 		for _, number := range t.Partitions {
-			if !partitions.first(partitionName{t.Topic, number}) {
+			if !partitions.few(partitionName{t.Topic, number}) {
 				continue
 			}
 			topic.Partitions = append(topic.Partitions, describeProducers(n, t.Topic, number))
@@ -30,6 +32,10 @@ func handleDescribeProducers(_ context.Context, n *Node, r *Request) (kmsg.Respo
 func describeProducers(n *Node, topic string, number int32) kmsg.DescribeProducersResponseTopicPartition {
 	out := kmsg.NewDescribeProducersResponseTopicPartition()
 	out.Partition = number
+	if err := controller.CheckTopicName(topic); err != nil {
+		out.ErrorCode = Code(err)
+		return out
+	}
 	p, err := n.Replicas.Partition(topic, number)
 	if err == nil && p.Log() == nil {
 		err = kerr.KafkaStorageError

@@ -16,11 +16,13 @@ func handleDescribeQuorum(_ context.Context, n *Node, r *Request) (kmsg.Response
 	resp := req.ResponseKind().(*kmsg.DescribeQuorumResponse)
 	empty := ""
 	resp.ErrorMessage = &empty
+	// There is one partition to describe, and a request for it names nothing else.
+	alone := len(req.Topics) == 1 && len(req.Topics[0].Partitions) == 1
 	for _, t := range req.Topics {
 		out := kmsg.NewDescribeQuorumResponseTopic()
 		out.Topic = t.Topic
 		for _, p := range t.Partitions {
-			out.Partitions = append(out.Partitions, n.quorumOf(t.Topic, p.Partition))
+			out.Partitions = append(out.Partitions, n.quorumOf(t.Topic, p.Partition, alone))
 		}
 		resp.Topics = append(resp.Topics, out)
 	}
@@ -33,12 +35,12 @@ func handleDescribeQuorum(_ context.Context, n *Node, r *Request) (kmsg.Response
 	return resp, nil
 }
 
-func (n *Node) quorumOf(topic string, number int32) kmsg.DescribeQuorumResponseTopicPartition {
+func (n *Node) quorumOf(topic string, number int32, alone bool) kmsg.DescribeQuorumResponseTopicPartition {
 	p := kmsg.NewDescribeQuorumResponseTopicPartition()
 	p.Partition = number
 	text := ""
 	p.ErrorMessage = &text
-	if topic != metadataTopic || number != 0 {
+	if topic != metadataTopic || number != 0 || !alone {
 		text = "This server does not host this topic-partition."
 		p.ErrorCode = kerr.UnknownTopicOrPartition.Code
 		return p

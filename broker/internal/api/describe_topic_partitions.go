@@ -16,18 +16,15 @@ func handleDescribeTopicPartitions(_ context.Context, n *Node, r *Request) (kmsg
 	resp := req.ResponseKind().(*kmsg.DescribeTopicPartitionsResponse)
 	im := n.Image()
 	names := topicsToDescribe(im, req)
-	if req.Cursor != nil && req.Cursor.Partition < 0 {
-		for _, name := range names {
+	if !cursorFits(req) {
+		for _, name := range askedTopics(req) {
 			t := kmsg.NewDescribeTopicPartitionsResponseTopic()
 			t.ErrorCode, t.Topic = kerr.InvalidRequest.Code, &name
 			resp.Topics = append(resp.Topics, t)
 		}
 		return resp, nil
 	}
-	left := int(n.Settings().Int("max.request.partition.size.limit"))
-	if asked := int(req.ResponsePartitionLimit); asked > 0 {
-		left = min(left, asked)
-	}
+	left := min(int(n.Settings().Int("max.request.partition.size.limit")), max(int(req.ResponsePartitionLimit), 1))
 	for _, name := range names {
 		from := int32(0)
 		if req.Cursor != nil && req.Cursor.Topic == name {
@@ -53,19 +50,31 @@ func handleDescribeTopicPartitions(_ context.Context, n *Node, r *Request) (kmsg
 	return resp, nil
 }
 
-// topicsToDescribe are the names from the cursor on, each once, in order.
-func topicsToDescribe(im *controller.Image, req *kmsg.DescribeTopicPartitionsRequest) []string {
+// cursorFits reports whether the cursor, if any, is a place in what is asked for.
+func cursorFits(req *kmsg.DescribeTopicPartitionsRequest) bool {
+	c := req.Cursor
+	return c == nil || c.Partition >= 0 && (len(req.Topics) == 0 || slices.Contains(askedTopics(req), c.Topic))
+}
+
+// askedTopics are the names in the request, each once, in order.
+func askedTopics(req *kmsg.DescribeTopicPartitionsRequest) []string {
 	var names []string
 	for _, t := range req.Topics {
 		names = append(names, t.Topic)
 	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// topicsToDescribe are the names from the cursor on, each once, in order.
+func topicsToDescribe(im *controller.Image, req *kmsg.DescribeTopicPartitionsRequest) []string {
+	names := askedTopics(req)
 	if len(req.Topics) == 0 {
 		for _, t := range im.Topics() {
 			names = append(names, t.Name)
 		}
+		slices.Sort(names)
 	}
-	slices.Sort(names)
-	names = slices.Compact(names)
 	if req.Cursor != nil {
 		names = slices.DeleteFunc(names, func(s string) bool { return s < req.Cursor.Topic })
 	}

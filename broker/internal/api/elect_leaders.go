@@ -25,6 +25,10 @@ func handleElectLeaders(_ context.Context, n *Node, r *Request) (kmsg.Response, 
 		bad = &Fault{Kafka: kerr.InvalidRequest, Message: fmt.Sprintf("Unknown election type %d", t)}
 		resp.ErrorCode = kerr.InvalidRequest.Code
 	}
+	if bad == nil && len(req.Topics) > 0 && tooLate(req.TimeoutMillis) {
+		bad = kerr.RequestTimedOut
+		resp.ErrorCode = kerr.RequestTimedOut.Code
+	}
 	im := n.Image()
 	if req.Topics == nil {
 		// Of all partitions only those are told that needed an election.

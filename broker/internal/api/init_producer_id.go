@@ -10,12 +10,18 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/txn"
 )
 
+// initKnowsFenced is the version from which on clients know PRODUCER_FENCED.
+const initKnowsFenced = 4
+
 // handleInitProducerID gives a producer its id and epoch. Without a transactional id any broker does, with a new id each
 // time; with one its coordinator does, and fences the producer's predecessor.
 func handleInitProducerID(ctx context.Context, n *Node, r *Request) (kmsg.Response, error) {
 	req := r.Body.(*kmsg.InitProducerIDRequest)
 	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
 	reply := initProducerID(ctx, n, req)
+	if CodeOf(reply.Err) == kerr.ProducerFenced && req.Version < initKnowsFenced {
+		reply.Err = kerr.InvalidProducerEpoch
+	}
 	resp.ErrorCode = Code(reply.Err)
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
 	if reply.Err == nil {

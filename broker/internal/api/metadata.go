@@ -24,9 +24,9 @@ func handleMetadata(ctx context.Context, n *Node, r *Request) (kmsg.Response, er
 	resp := req.ResponseKind().(*kmsg.MetadataResponse)
 	if req.Version < 12 && slices.ContainsFunc(req.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.TopicID != [16]byte{} || t.Topic == nil }) {
 		for _, t := range req.Topics {
-			empty := ""
+			name := stringOf(t.Topic)
 			resp.Topics = append(resp.Topics, kmsg.MetadataResponseTopic{
-				ErrorCode: kerr.InvalidRequest.Code, Topic: &empty, TopicID: t.TopicID, AuthorizedOperations: notAsked,
+				ErrorCode: kerr.InvalidRequest.Code, Topic: &name, TopicID: t.TopicID, AuthorizedOperations: notAsked,
 			})
 		}
 		resp.ControllerID = -1
@@ -106,7 +106,7 @@ func (m *metadataAnswer) missing(ctx context.Context, names []string, mayCreate 
 	var wanted []string
 	if mayCreate {
 		for _, name := range names {
-			if controller.CheckTopicName(name) == nil && len(wanted) < maxAutoCreated {
+			if controller.CheckTopicName(name) == nil && name != metadataTopic && len(wanted) < maxAutoCreated {
 				wanted = append(wanted, name)
 			}
 		}

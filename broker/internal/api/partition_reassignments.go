@@ -17,11 +17,18 @@ func handleAlterPartitionAssignments(_ context.Context, n *Node, r *Request) (km
 	resp := req.ResponseKind().(*kmsg.AlterPartitionAssignmentsResponse)
 	resp.AllowReplicationFactorChange = req.AllowReplicationFactorChange
 	im := n.Image()
+	late := len(req.Topics) > 0 && tooLate(req.TimeoutMillis)
+	if late {
+		resp.ErrorCode, resp.ErrorMessage = Code(kerr.RequestTimedOut), MessageOf(kerr.RequestTimedOut)
+	}
 	for _, t := range req.Topics {
 		out := kmsg.NewAlterPartitionAssignmentsResponseTopic()
 		out.Topic = t.Topic
 		for _, p := range t.Partitions {
-			err := reassign(im, t.Topic, p.Partition, p.Replicas)
+			err := error(kerr.RequestTimedOut)
+			if !late {
+				err = reassign(im, t.Topic, p.Partition, p.Replicas)
+			}
 			res := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
 			res.Partition, res.ErrorCode, res.ErrorMessage = p.Partition, Code(err), MessageOf(err)
 			out.Partitions = append(out.Partitions, res)

@@ -80,6 +80,9 @@ func commitInTransaction(ctx context.Context, n *Node, req *kmsg.TxnOffsetCommit
 func answerTxnOffsetCommit(req *kmsg.TxnOffsetCommitRequest, done []group.CommitOffset, err error) *kmsg.TxnOffsetCommitResponse {
 	resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
 	for _, t := range req.Topics {
+		if len(t.Partitions) == 0 {
+			continue
+		}
 		topic := kmsg.NewTxnOffsetCommitResponseTopic()
 		topic.Topic = t.Topic
 		for _, p := range t.Partitions {

@@ -10,6 +10,12 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/controller"
 )
 
+// The upgrade types of UpdateFeatures, from its version 1 on; between them lies a downgrade that is safe.
+const (
+	featureUpgrade         = 1
+	featureUnsafeDowngrade = 3
+)
+
 // handleUpdateFeatures finalizes other levels of features, all of them or none.
 func handleUpdateFeatures(ctx context.Context, n *Node, r *Request) (kmsg.Response, error) {
 	req := r.Body.(*kmsg.UpdateFeaturesRequest)
@@ -19,6 +25,9 @@ func handleUpdateFeatures(ctx context.Context, n *Node, r *Request) (kmsg.Respon
 		for _, u := range req.FeatureUpdates {
 			if err := checkFeature(n.ID, u.Feature, u.MaxVersionLevel); err != nil {
 				return nil, err
+			}
+			if req.Version > 0 && (u.UpgradeType < featureUpgrade || u.UpgradeType > featureUnsafeDowngrade) {
+				return nil, &Fault{Kafka: kerr.InvalidUpdateVersion, Message: fmt.Sprintf("Unknown upgrade type %d for feature %s.", u.UpgradeType, u.Feature)}
 			}
 			records = append(records, &controller.FeatureSet{Name: u.Feature, Level: u.MaxVersionLevel})
 		}

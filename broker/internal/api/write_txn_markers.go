@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -18,6 +19,9 @@ func handleWriteTxnMarkers(ctx context.Context, n *Node, r *Request) (kmsg.Respo
 	req := r.Body.(*kmsg.WriteTxnMarkersRequest)
 	resp := req.ResponseKind().(*kmsg.WriteTxnMarkersResponse)
 	for i := range req.Markers {
+		if !slices.ContainsFunc(req.Markers[i].Topics, func(t kmsg.WriteTxnMarkersRequestMarkerTopic) bool { return len(t.Partitions) > 0 }) {
+			continue // nothing to write, and nothing to tell
+		}
 		resp.Markers = append(resp.Markers, writeTxnMarker(ctx, n, &req.Markers[i]))
 	}
 	return resp, nil
