@@ -138,7 +138,7 @@ func (c *core) onFlush(withOld bool, flush func(overlay.Pending) error) bool {
 	if !c.writeBack {
 		return false
 	}
-	c.table.Track()
+	c.table.Track(withOld || c.expired != nil)
 	c.flush, c.withOld = flush, withOld
 	return true
 }

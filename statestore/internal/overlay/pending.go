@@ -16,12 +16,12 @@ type Old uint8
 const (
 	OldUnknown Old = iota // the table did not know the key: what the engine has is the old value
 	OldAbsent             // the key had no value
-	OldPresent            // the key had the value that comes with it
+	OldPresent            // the key had the value that comes with it, when old values are kept
 )
 
-// Track makes the table keep the order of changes and the old values, for TakePending. Call it before the first change.
-func (t *Table) Track() {
-	t.track = true
+// Track makes the table keep the order of changes for TakePending, and the old values too where they are wanted. Call it before the first change.
+func (t *Table) Track(old bool) {
+	t.track, t.keepOld = true, old
 	t.pending = make([]pending, len(t.entries))
 }
 
@@ -42,6 +42,8 @@ func (t *Table) markPending(i uint32, e *entry, isNew bool) {
 		p.oldState = OldUnknown
 	case e.flags&present == 0:
 		p.oldState = OldAbsent
+	case !t.keepOld:
+		p.oldState = OldPresent
 	default:
 		// The old value stays where it is and the new one takes the place of the old one before it, so that nothing piles up in the arena.
 		p.oldState = OldPresent
@@ -99,11 +101,12 @@ func (t *Table) TakePending() (p Pending, ok bool) {
 	if i == none {
 		return Pending{}, false
 	}
+	t.warmPending()
 	t.unlink(i)
 	e, q := &t.entries[i], &t.pending[i]
 	e.flags &^= pendingFlag
 	p = Pending{Key: t.keyOf(e), Value: t.valueOf(e), Has: e.flags&present != 0, Old: q.oldState, Committed: q.committed, entry: i}
-	if q.oldState == OldPresent {
+	if q.oldState == OldPresent && t.keepOld {
 		p.OldValue = t.arena.at(q.old, q.oldLen)
 	}
 	return p, true
@@ -124,7 +127,7 @@ func (t *Table) movePending(old *Table, moved []uint32) {
 		from, n := &old.pending[i], moved[i]
 		p := &t.pending[n]
 		p.oldState, p.committed = from.oldState, from.committed
-		if from.oldState == OldPresent {
+		if from.oldState == OldPresent && t.keepOld {
 			r, b := t.arena.alloc(int(from.oldLen))
 			copy(b, old.arena.at(from.old, from.oldLen))
 			p.old, p.oldLen, p.oldCap = r, from.oldLen, from.oldLen

@@ -24,6 +24,7 @@ type Table struct {
 	cleanLimit  int
 
 	track    bool      // changes are held back for TakePending
+	keepOld  bool      // with the values before them
 	pending  []pending // parallel to entries while track is set
 	first    uint32    // ends of the list of pending entries, in the order of their last change
 	latest   uint32
@@ -40,6 +41,7 @@ type Table struct {
 	epoch     uint64                 // counts what moves or removes entries
 	walks     int                    // open iterators
 	touched   uint64                 // what touch read, so that it is not left out
+	warmed    int                    // pending entries that warmPending has been through and that were not taken yet
 
 	order []sortKey // scratch of the sorted view
 }

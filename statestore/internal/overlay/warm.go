@@ -35,6 +35,22 @@ func (t *Table) WarmSorted(sorted []uint32, at int) {
 	}
 }
 
+// warmPending brings the entries that are pending longest into the processor's cache, once for as many as that are.
+func (t *Table) warmPending() {
+	if t.warmed > 0 {
+		t.warmed--
+		return
+	}
+	var ahead [warmMost]uint32
+	n := 0
+	for i := t.first; i != none && n < warmMost; i = t.pending[i].next {
+		ahead[n] = i
+		n++
+	}
+	t.touch(ahead[:n])
+	t.warmed = n - 1
+}
+
 // slotOf returns the first entry of a hash, or none.
 func (t *Table) slotOf(h uint32) uint32 {
 	mask := uint32(len(t.slots) - 1)
