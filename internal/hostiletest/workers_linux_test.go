@@ -14,7 +14,7 @@ import (
 
 const (
 	workers     = 10
-	trips       = 300 // of each worker in a phase
+	trips       = 1000 // of each worker in a phase
 	workTimeout = 5 * time.Minute
 )
 
