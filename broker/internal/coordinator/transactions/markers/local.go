@@ -36,27 +36,29 @@ func (l *Local) WriteMarkers(ctx context.Context, m transactions.Marker, tps []t
 	m.EpochBumped = m.Protocol != txn.V1
 	errs := make([]error, len(tps))
 	im := l.Image()
-	var open []appended
+	var open []func() // what is left to do for a partition, which may take a flush
+	flushed := true
 	for i, tp := range tps {
-		if !exists(im, tp) {
+		switch {
+		case !exists(im, tp):
 			errs[i] = transactions.ErrGone
-			continue
-		}
-		if tp.Topic == controller.OffsetsTopic {
-			continue
-		}
-		var a appended
-		if a, errs[i] = l.append(m, tp); errs[i] == nil && !a.p.Committed(a.end) {
-			a.err = &errs[i]
-			open = append(open, a)
-		}
-	}
-	for i, tp := range tps {
-		if errs[i] == nil && tp.Topic == controller.OffsetsTopic {
-			errs[i] = l.Offsets.WriteMarker(ctx, tp.Partition, m.Marker)
+		case tp.Topic == controller.OffsetsTopic:
+			open = append(open, func() { errs[i] = l.Offsets.WriteMarker(ctx, tp.Partition, m.Marker) })
+		default:
+			var a appended
+			if a, errs[i] = l.append(m, tp); errs[i] == nil && !a.p.Committed(a.end) {
+				open = append(open, func() { errs[i] = a.p.Commit(ctx, a.end) })
+				flushed = false
+			}
 		}
 	}
-	commitAll(ctx, open)
+	if flushed { // the offsets' markers will not take a flush either
+		for _, do := range open {
+			do()
+		}
+		return errs
+	}
+	sideBySide(open)
 	return errs
 }
 
@@ -65,11 +67,10 @@ func exists(im *controller.Image, tp txn.TopicPartition) bool {
 	return t != nil && tp.Partition >= 0 && int(tp.Partition) < len(t.Partitions)
 }
 
-// appended is a marker in a log that is not committed yet.
+// appended is a marker in a log that may not be committed yet.
 type appended struct {
 	p   *replica.Partition
 	end record.Offset // exclusive
-	err *error
 }
 
 func (l *Local) append(m transactions.Marker, tp txn.TopicPartition) (appended, error) {
@@ -98,16 +99,13 @@ func kafkaError(err error) error {
 	return err
 }
 
-// commitAll waits for all of them; the last one on this goroutine, which for a lone one is all.
-func commitAll(ctx context.Context, open []appended) {
-	if len(open) == 0 {
-		return
-	}
-	last := len(open) - 1
+// sideBySide returns when all are done; the last one on this goroutine, which for a lone one is all.
+func sideBySide(all []func()) {
+	last := len(all) - 1
 	var others sync.WaitGroup
-	for _, a := range open[:last] {
-		others.Go(func() { *a.err = a.p.Commit(ctx, a.end) })
+	for _, do := range all[:last] {
+		others.Go(do)
 	}
-	*open[last].err = open[last].p.Commit(ctx, open[last].end)
+	all[last]()
 	others.Wait()
 }
