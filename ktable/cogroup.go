@@ -14,7 +14,7 @@ type Addition[K, A any] struct {
 	graph   *topology.Graph
 	missing bool // the function is nil
 	// The following add the input's node, which aggregates into the store that all inputs share.
-	plain    func(op topology.Op, c *cogroup[A], store *statestore.KeyValueSpec[K, A]) *topology.Node
+	plain    func(op topology.Op, c *cogroup[A], store statestore.TableSpec[K, A]) *topology.Node
 	windows  func(op topology.Op, c *cogroup[A], store *statestore.WindowSpec[K, A], windows stream.Windows) *topology.Node
 	sessions func(op topology.Op, c *cogroup[A], store *statestore.SessionSpec[K, A], windows stream.SessionWindows, merge mergeFunc[K, A]) *topology.Node
 }
@@ -47,7 +47,7 @@ const cogroupPrefix = "COGROUPKSTREAM-AGGREGATE-"
 
 func addition[K, V, A any](grouped *stream.Grouped[K, V], add func(ctx context.Context, key K, value V, agg A) (A, error)) Addition[K, A] {
 	return Addition[K, A]{of: grouped, graph: grouped.Graph(),
-		plain: func(op topology.Op, c *cogroup[A], store *statestore.KeyValueSpec[K, A]) *topology.Node {
+		plain: func(op topology.Op, c *cogroup[A], store statestore.TableSpec[K, A]) *topology.Node {
 			in := grouped.Input(op)
 			g := in.Node.Graph()
 			return topology.AddProcessor(g, op, g.NextName(cogroupPrefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next rowSink[K, A]) topology.Sink[K, V] {
@@ -82,7 +82,9 @@ func inputTime(w *topology.Wiring, store string, in *topology.Node) *int64 {
 
 // Cogroup combines the values of several streams by key into one table: init makes the value to begin with, and each input adds its records to it. The topics behind
 // the inputs need equal numbers of partitions. When the same grouped records are given twice, the last function counts.
-func Cogroup[K, A any](init func() A, store *statestore.KeyValueSpec[K, A], first Addition[K, A], more ...Addition[K, A]) *Table[K, A] {
+//
+// With a versioned store the table knows its past, as that of [AggregateVersioned] does.
+func Cogroup[K, A any](init func() A, store statestore.TableSpec[K, A], first Addition[K, A], more ...Addition[K, A]) *Table[K, A] {
 	op, g := topology.Here("ktable.Cogroup"), first.graph
 	c, inputs := newCogroup(op, init, first, more)
 	ok := checkRows(g, op, store)
@@ -90,12 +92,12 @@ func Cogroup[K, A any](init func() A, store *statestore.KeyValueSpec[K, A], firs
 	for _, in := range inputs {
 		nodes = append(nodes, in.plain(op, c, store))
 	}
-	t := &Table[K, A]{node: mergeInputs[K, A](g, op, nodes), old: c.old, lookup: keyValueLookup[K, A]("")}
-	if ok {
-		share(g, op, nodes, store)
-		t.stores, t.lookup = []string{store.StoreName()}, keyValueLookup[K, A](store.StoreName())
+	all := mergeInputs[K, A](g, op, nodes)
+	if !ok {
+		return &Table[K, A]{node: all, old: c.old, lookup: keyValueLookup[K, A]("")}
 	}
-	return t
+	share(g, op, nodes, store)
+	return keptTable(all, store, c.old)
 }
 
 // CogroupWindows is [Cogroup] by windows. Each input drops what is late by its own highest time.

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/millrace-io/millrace/ktable"
-	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/stream"
 	"github.com/millrace-io/millrace/stream/serde"
 )
@@ -53,9 +52,7 @@ func (c *cg) aggregate(in *interpreter, op *caseOp, _ bool) tabler {
 	all := c.additions(op.Store)
 	switch {
 	case c.window == nil:
-		spec := keyValue(op, in.c.Config, statestore.KeyValue(op.Store, keys, values))
-		named(in, op, spec)
-		return &tb[text, text]{t: ktable.Cogroup(init, spec, all[0], all[1:]...), keys: keys, values: values, keyKind: str, kind: str}
+		return &tb[text, text]{t: ktable.Cogroup(init, rowsOf(in, op, keys, values), all[0], all[1:]...), keys: keys, values: values, keyKind: str, kind: str}
 	case c.window.Type == "session":
 		merge := parseCombiner(op.Merge)
 		spec := session(in, op, keys, values)
