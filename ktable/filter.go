@@ -30,3 +30,13 @@ func FilterCtx[K, V any](t *Table[K, V], keep func(ctx context.Context, key K, r
 		return v, ok, err
 	}}, store)
 }
+
+// FilterNotCtx is [FilterNot] with a function that may fail.
+func FilterNotCtx[K, V any](t *Table[K, V], drop func(ctx context.Context, key K, row V) (bool, error), store ...statestore.TableSpec[K, V]) *Table[K, V] {
+	op := topology.Here("ktable.FilterNotCtx")
+	requireFunc(t.graph(), op, drop == nil)
+	return derive(op, "KTABLE-FILTER-", t, derivation[K, V, V]{quiet: true, row: func(ctx context.Context, k K, v V) (V, bool, error) {
+		out, err := drop(ctx, k, v)
+		return v, !out, err
+	}}, store)
+}

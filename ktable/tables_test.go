@@ -222,6 +222,9 @@ func TestTablesOfATopic(t *testing.T) {
 			return ktable.FilterCtx(t, func(_ ctx, k, v string) (bool, error) { return starts(k, v), nil })
 		}, passing},
 		{"filter not", func(t table) table { return ktable.FilterNot(t, starts) }, failing},
+		{"filter not ctx", func(t table) table {
+			return ktable.FilterNotCtx(t, func(_ ctx, k, v string) (bool, error) { return starts(k, v), nil })
+		}, failing},
 		{"filter not, kept", func(t table) table { return ktable.FilterNot(t, starts, texts("kept")) }, failing},
 		{"map values", func(t table) table { return ktable.MapValues(t, strings.ToUpper) }, upper},
 		{"map values, kept", func(t table) table { return ktable.MapValues(t, strings.ToUpper, texts("kept")) }, upper},
@@ -417,6 +420,9 @@ func TestFailureInATableNamesTheOperator(t *testing.T) {
 		"ktable.MapValues": func(t *ktable.Table[string, string]) { ktable.MapValues(t, func(string) string { panic(boom) }) },
 		"ktable.FilterCtx": func(t *ktable.Table[string, string]) {
 			ktable.FilterCtx(t, func(context.Context, string, string) (bool, error) { return false, boom })
+		},
+		"ktable.FilterNotCtx": func(t *ktable.Table[string, string]) {
+			ktable.FilterNotCtx(t, func(context.Context, string, string) (bool, error) { return false, boom })
 		},
 	} {
 		b := stream.NewBuilder()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +27,9 @@ func TestFailureNamesOperatorLineAndRecord(t *testing.T) {
 	}{
 		{"stream.Filter", true, func(s ss) { stream.Filter(s, func(string, string) bool { panic(errUser) }) }},
 		{"stream.FilterCtx", false, func(s ss) { stream.FilterCtx(s, func(ctx, string, string) (bool, error) { return false, errUser }) }},
+		{"stream.FilterNotCtx", false, func(s ss) {
+			stream.FilterNotCtx(s, func(ctx, string, string) (bool, error) { return false, errUser })
+		}},
 		{"stream.MapCtx", false, func(s ss) {
 			stream.MapCtx(s, func(ctx, string, string) (string, string, error) { return "", "", errUser })
 		}},
@@ -195,15 +199,17 @@ func TestContextTellsAboutTheRecord(t *testing.T) {
 		if !ok {
 			return errors.New("the context knows no record")
 		}
+		m.Headers = slices.Clone(m.Headers)
 		have = append(have, m)
 		return nil
 	})
 	d := start(t, b, runtimetest.Config{Context: context.WithValue(context.Background(), key{}, "mine")})
-	if err := errors.Join(runtimetest.Pipe(d, in, "k", "v", 9), runtimetest.Pipe(d, in, "k", "v", 4)); err != nil {
+	h := stream.Header{Key: "h", Value: []byte("1")}
+	if err := errors.Join(runtimetest.Pipe(d, in, "k", "v", 9), runtimetest.Pipe(d, in, "k", "v", 4, h)); err != nil {
 		t.Fatal(err)
 	}
-	want := []stream.Meta{{Topic: "in", Offset: 0, StreamTime: 9}, {Topic: "in", Offset: 1, StreamTime: 9}}
-	if !slices.Equal(have, want) {
+	want := []stream.Meta{{Topic: "in", Offset: 0, StreamTime: 9}, {Topic: "in", Offset: 1, StreamTime: 9, Headers: []stream.Header{h}}}
+	if !reflect.DeepEqual(have, want) {
 		t.Errorf("have %+v\nwant %+v", have, want)
 	}
 	if _, ok := stream.MetaOf(context.Background()); ok {

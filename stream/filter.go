@@ -34,18 +34,27 @@ func filter[K, V any](s *Stream[K, V], op topology.Op, test func(K, V) bool, wan
 
 // FilterCtx is [Filter] with a function that may fail.
 func FilterCtx[K, V any](s *Stream[K, V], keep func(ctx context.Context, key K, value V) (bool, error)) *Stream[K, V] {
-	op, g := topology.Here("stream.FilterCtx"), s.graph()
-	requireFunc(g, op, keep == nil)
+	return filterCtx(s, topology.Here("stream.FilterCtx"), keep, true)
+}
+
+// FilterNotCtx is [FilterNot] with a function that may fail.
+func FilterNotCtx[K, V any](s *Stream[K, V], drop func(ctx context.Context, key K, value V) (bool, error)) *Stream[K, V] {
+	return filterCtx(s, topology.Here("stream.FilterNotCtx"), drop, false)
+}
+
+func filterCtx[K, V any](s *Stream[K, V], op topology.Op, test func(context.Context, K, V) (bool, error), want bool) *Stream[K, V] {
+	g := s.graph()
+	requireFunc(g, op, test == nil)
 	n := topology.AddProcessor(g, op, g.NextName("KSTREAM-FILTER-"), s.parents(), func(w *topology.Wiring, n *topology.Node, next topology.Sink[K, V]) topology.Sink[K, V] {
 		at, id := w.At(n)
 		ctx, fail := w.Context(), w.Failure(n, topology.FaultProcessing)
 		return func(r *topology.Record[K, V]) error {
 			*at = id
-			ok, err := keep(ctx, r.Key, r.Value)
+			ok, err := test(ctx, r.Key, r.Value)
 			if err != nil {
 				return fail(err)
 			}
-			if !ok {
+			if ok != want {
 				return nil
 			}
 			return next(r)

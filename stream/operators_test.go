@@ -66,6 +66,9 @@ func TestStatelessOperators(t *testing.T) {
 		{"filter ctx", func(s ss) ss {
 			return stream.FilterCtx(s, func(_ context.Context, k, v string) (bool, error) { return k == "", nil })
 		}, []string{"∅=c@2"}},
+		{"filter not ctx", func(s ss) ss {
+			return stream.FilterNotCtx(s, func(_ context.Context, k, v string) (bool, error) { return k == "", nil })
+		}, []string{"k=a b@1", "k=∅@3"}},
 		{"map values", func(s ss) ss { return stream.MapValues(s, upper) }, []string{"k=A B@1", "∅=C@2", "k=∅@3"}},
 		{"map values with key", func(s ss) ss { return stream.MapValuesWithKey(s, func(k, v string) string { return k + v }) }, []string{"k=ka b@1", "∅=c@2", "k=∅@3"}},
 		{"map values ctx", func(s ss) ss {

@@ -8,7 +8,8 @@ type Meta struct {
 	Topic      string // of the input record; empty in a flush or punctuation
 	Partition  int32
 	Offset     int64
-	StreamTime int64 // the task's highest event time so far
+	Headers    []Header // of the input record, as it was read; valid during the call, and not to be changed
+	StreamTime int64    // the task's highest event time so far
 }
 
 // taskContext is the context of a task's user functions: the environment's, with the record in process.
@@ -35,7 +36,7 @@ func MetaOf(ctx context.Context) (m Meta, ok bool) {
 	}
 	m = Meta{Task: t.id, StreamTime: t.streamTime}
 	if t.raw != nil {
-		m.Topic, m.Partition, m.Offset = t.raw.Topic, t.raw.Partition, t.raw.Offset
+		m.Topic, m.Partition, m.Offset, m.Headers = t.raw.Topic, t.raw.Partition, t.raw.Offset, t.raw.Headers
 	}
 	return m, true
 }
