@@ -79,3 +79,26 @@ func TestWrongJoinsAreFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestSettingsOfAJoinReachEachOfItsChangelogs, and no handle but the one that was made with them.
+func TestSettingsOfAJoinReachEachOfItsChangelogs(t *testing.T) {
+	plain := stream.NewJoinState("j", serde.String, serde.String, serde.String).ChangelogConfig("segment.ms", "1000")
+	one, two := plain.ChangelogConfig("segment.bytes", "1"), plain.ChangelogConfig("segment.bytes", "2")
+	for want, state := range map[string]stream.JoinState[string, string, string]{"": plain, "1": one, "2": two} {
+		b := stream.NewBuilder()
+		stream.OuterJoin(stream.From(b, text("l")), stream.From(b, text("r")), func(l, r string, _ stream.Sides) string { return l + r }, stream.Within(time.Second), state)
+		topo, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stores := topo.Subtopologies()[0].Stores()
+		if len(stores) != 3 {
+			t.Fatalf("%d stores, want 3", len(stores))
+		}
+		for _, s := range stores {
+			if c := s.Spec.Changelog().Config; c["segment.ms"] != "1000" || c["segment.bytes"] != want {
+				t.Errorf("store %q: %v, want segment.bytes %q", s.Spec.StoreName(), c, want)
+			}
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"slices"
 	"time"
 
 	"github.com/millrace-io/millrace/internal/topology"
@@ -78,6 +79,7 @@ type JoinState[K, L, R any] struct {
 	noChangelog bool
 	oneStore    bool
 	partitions  int
+	config      [][2]string // settings of the changelogs
 }
 
 // NewJoinState describes the state of a join.
@@ -94,6 +96,12 @@ func (s JoinState[K, L, R]) InMemory() JoinState[K, L, R] {
 // WithoutChangelog makes the state a local one that nothing restores: it is as empty as its engine after a move or a loss.
 func (s JoinState[K, L, R]) WithoutChangelog() JoinState[K, L, R] {
 	s.noChangelog = true
+	return s
+}
+
+// ChangelogConfig sets a topic setting of the changelogs, by Kafka's name.
+func (s JoinState[K, L, R]) ChangelogConfig(key, value string) JoinState[K, L, R] {
+	s.config = append(slices.Clip(s.config), [2]string{key, value})
 	return s
 }
 
@@ -134,6 +142,7 @@ func (s JoinState[K, L, R]) check(g *topology.Graph, op topology.Op) {
 type storeOption[S any] interface {
 	InMemory() S
 	WithoutChangelog() S
+	ChangelogConfig(key, value string) S
 }
 
 // with applies the options to the spec of one store.
@@ -143,6 +152,9 @@ func with[K, L, R any, S storeOption[S]](s JoinState[K, L, R], spec S) S {
 	}
 	if s.noChangelog {
 		spec = spec.WithoutChangelog()
+	}
+	for _, c := range s.config {
+		spec = spec.ChangelogConfig(c[0], c[1])
 	}
 	return spec
 }
