@@ -2,6 +2,7 @@ package ktable
 
 import (
 	"context"
+	"slices"
 
 	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/statestore"
@@ -17,6 +18,8 @@ type ForeignKey[K, V, FK, W any] struct {
 	right          topology.Serdes[FK, W]
 	partition      func(key K, partitions int) int
 	rightPartition func(key FK, partitions int) int
+	inMemory       bool
+	config         [][2]string // settings of the store's changelog
 }
 
 // NewForeignKey describes the join of a table with keys of type K and rows of type V, each of which names a key of type FK of another table, with rows of
@@ -35,6 +38,18 @@ func (f ForeignKey[K, V, FK, W]) LeftPartition(choose func(key K, partitions int
 // RightPartition says how the topic of the right table is partitioned when that is not by a hash of the key: subscriptions follow it.
 func (f ForeignKey[K, V, FK, W]) RightPartition(choose func(key FK, partitions int) int) ForeignKey[K, V, FK, W] {
 	f.rightPartition = choose
+	return f
+}
+
+// InMemory keeps the join's store in memory even when the application keeps its state on disk.
+func (f ForeignKey[K, V, FK, W]) InMemory() ForeignKey[K, V, FK, W] {
+	f.inMemory = true
+	return f
+}
+
+// ChangelogConfig sets a topic setting of the changelog of the join's store, by Kafka's name.
+func (f ForeignKey[K, V, FK, W]) ChangelogConfig(key, value string) ForeignKey[K, V, FK, W] {
+	f.config = append(slices.Clip(f.config), [2]string{key, value})
 	return f
 }
 
@@ -120,6 +135,12 @@ func joinForeign[K, V, FK, W, R any](op topology.Op, left *Table[K, V], right *T
 	}
 	kept := checkOptional(j.g, op, store)
 	j.store = statestore.KeyValue[subscriber[FK, K], subscription[K]](via.name+subscriptionSuffix, j.subscribers, j.subscriptions)
+	if via.inMemory {
+		j.store = j.store.InMemory()
+	}
+	for _, c := range via.config {
+		j.store = j.store.ChangelogConfig(c[0], c[1])
+	}
 	left.old.ask()
 	resolved := j.addResolver(j.addPublisher(j.addSubscriber()))
 	const output = "KTABLE-FK-JOIN-OUTPUT-"

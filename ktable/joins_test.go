@@ -186,3 +186,36 @@ func TestWrongJoinsAreFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestOptionsOfAForeignKeyReachItsStore, and no handle but the one that was made with them.
+func TestOptionsOfAForeignKeyReachItsStore(t *testing.T) {
+	plain := ktable.NewForeignKey("f", serde.String, serde.String, serde.String, serde.String)
+	for _, c := range []struct {
+		via      ktable.ForeignKey[string, string, string, string]
+		inMemory bool
+		segments string
+	}{{plain, false, ""}, {plain.InMemory(), true, ""}, {plain.ChangelogConfig("segment.ms", "1000"), false, "1000"}} {
+		b := stream.NewBuilder()
+		ktable.JoinForeign(ktable.From(b, text("l"), texts("l")), ktable.From(b, text("r"), texts("r")),
+			func(row string) (string, bool) { return row, true }, func(l, r string) string { return l + r }, c.via)
+		topo, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for _, sub := range topo.Subtopologies() {
+			for _, s := range sub.Stores() {
+				if s.Spec.StoreName() != "f-subscription-store" {
+					continue
+				}
+				found++
+				if have := s.Spec.Changelog().Config["segment.ms"]; s.Spec.IsInMemory() != c.inMemory || have != c.segments {
+					t.Errorf("in memory %v, segment.ms %q; want %v, %q", s.Spec.IsInMemory(), have, c.inMemory, c.segments)
+				}
+			}
+		}
+		if found != 1 {
+			t.Errorf("%d stores of subscriptions, want one", found)
+		}
+	}
+}
