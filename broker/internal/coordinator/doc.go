@@ -15,7 +15,8 @@
 //
 // One mutex guards a shard's machine; it is never held over an append. Steps that meet an append in progress gather in
 // the next one (one write, one flush for all of them), so that the cost of a flush is shared by whoever waits for it.
-// The caller that finds the log idle writes itself: a lone request never changes goroutines.
+// The caller that finds the log idle writes itself: a lone request never changes goroutines. What nobody waits for (Leave)
+// goes with the next append, and has no append of its own unless none comes.
 //
 // Time comes from the machine: it names its next deadline and the shard sets one timer for it. Nothing polls.
 //

@@ -7,9 +7,12 @@
 //
 //	EndTxn ──▶ Prepare appended ──▶ answer
 //	                     │
-//	                     └─▶ settle: marker to every partition ──▶ Complete appended ──▶ whoever waits goes on
+//	                     └─▶ settle: marker to every partition ──▶ Complete ──▶ whoever waits goes on
 //	                            ▲               │ some failed
 //	                            └── back-off ◀──┘
+//
+// Complete is appended with whatever is appended next, or a few milliseconds later. No answer tells of it before it is in the log, since an answer waits for all that
+// was written before it; and a crash that loses it leaves the debt, whose markers do no harm when they are written again.
 //
 // Settling is done by whoever gave the answer to EndTxn, right after it, or by one goroutine per transaction that ends. It
 // belongs to one incarnation of the machine: when the shard reloads or resigns, it stops, and the next incarnation finds the
