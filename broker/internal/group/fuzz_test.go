@@ -98,6 +98,9 @@ func FuzzApplyConsumer(f *testing.F) {
 		for range 40 {
 			w.advance(time.Minute)
 		}
+		for range 40 {
+			w.advance(24 * time.Hour) // a record's time-outs are up to 2^31 ms
+		}
 		for _, l := range w.m.List() {
 			if g := w.m.groups[l.Group]; g.hasMembers() {
 				t.Errorf("group %q still has members: %s", l.Group, durable(w.m, func(string) bool { return true }))
