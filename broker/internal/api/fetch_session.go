@@ -154,7 +154,7 @@ func (s *FetchSessions) resume(req *kmsg.FetchRequest, now time.Time) (*fetchPla
 	if len(session.parts) == 0 {
 		s.drop(session.id)
 		session.mu.Unlock()
-		return &fetchPlan{}, nil
+		return &fetchPlan{full: true, parts: newParts(req)}, nil // what was named and forgotten at once is answered once
 	}
 	session.epoch = nextEpoch(session.epoch)
 	return &fetchPlan{session: session, parts: session.parts}, nil
@@ -168,12 +168,13 @@ func nextEpoch(e int32) int32 {
 	return e + 1
 }
 
-// done gives a plan back. Partitions that were answered with records go to the end of the session, so that the others come first next time.
+// done gives a plan back. Partitions that were answered with records go to the end of the session, so that the others come first next time. The request
+// that opened the session keeps its order for the next.
 func (p *fetchPlan) done(served map[*fetchPart]bool) {
 	if p.session == nil {
 		return
 	}
-	if len(served) > 0 && len(served) < len(p.session.parts) {
+	if !p.full && len(served) > 0 && len(served) < len(p.session.parts) {
 		var last []*fetchPart
 		first := p.session.parts[:0]
 		for _, part := range p.session.parts {

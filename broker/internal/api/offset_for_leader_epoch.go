@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/internal/record"
@@ -35,6 +36,9 @@ func (n *Node) epochEnd(topic string, asked kmsg.OffsetForLeaderEpochRequestTopi
 	p, err := n.Replicas.Partition(topic, asked.Partition)
 	if err != nil {
 		return 0, 0, err
+	}
+	if asked.CurrentLeaderEpoch < int32(record.NoLeaderEpoch) {
+		return 0, 0, kerr.FencedLeaderEpoch // before any that there was
 	}
 	if err := p.CheckEpoch(asked.CurrentLeaderEpoch); err != nil {
 		return 0, 0, err

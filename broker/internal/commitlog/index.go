@@ -107,6 +107,16 @@ func (x *index) positionBefore(o Offset) int64 {
 	return int64(x.offsets[i-1].pos)
 }
 
+// firstFrom returns the smallest offset from o on that has an entry.
+func (x *index) firstFrom(o Offset) (Offset, bool) {
+	rel := uint32(min(max(int64(o-x.base), 0), math.MaxUint32))
+	i := sort.Search(len(x.offsets), func(i int) bool { return x.offsets[i].rel >= rel })
+	if i == len(x.offsets) {
+		return 0, false
+	}
+	return x.base + Offset(x.offsets[i].rel), true
+}
+
 // offsetBefore returns an offset such that no record below it has a timestamp of ts or later.
 func (x *index) offsetBefore(ts int64) Offset {
 	i := sort.Search(len(x.times), func(i int) bool { return x.times[i].time > ts })

@@ -32,6 +32,38 @@ func (l *Log) AbortedIn(dst []AbortedTxn, from, upTo Offset) ([]AbortedTxn, erro
 	return dst, nil
 }
 
+// AbortedUpTo is AbortedIn for a reader who was given the batches below next. Like Apache Kafka it goes as far as the index tells without a look at the log: up to
+// the first indexed batch from next on, or the segment's end. What is told too early is told again, and does no harm to readers.
+func (l *Log) AbortedUpTo(dst []AbortedTxn, from, next Offset) ([]AbortedTxn, error) {
+	upTo, err := l.indexedFrom(next)
+	if err != nil {
+		return dst, err
+	}
+	return l.AbortedIn(dst, from, upTo)
+}
+
+// indexedFrom returns the first offset from next on that the index of the segment which ends there or goes on names, or that segment's end.
+func (l *Log) indexedFrom(next Offset) (Offset, error) {
+	end, segs := l.End(), l.segs()
+	at := segmentFor(segs, next-1)
+	if at < 0 || at >= len(segs) || !segs[at].acquire() {
+		return max(next, end), nil
+	}
+	s := segs[at]
+	err := l.ensureIndex(s)
+	if err == nil {
+		if at+1 < len(segs) {
+			end = segs[at+1].base
+		}
+		s.mu.Lock()
+		if o, ok := s.mu.idx.firstFrom(next); ok {
+			end = o
+		}
+		s.mu.Unlock()
+	}
+	return max(next, end), errors.Join(err, s.release())
+}
+
 // abortedInSegment appends the entries of s that overlap [from, upTo); done tells that no later entry can.
 func (l *Log) abortedInSegment(dst []AbortedTxn, s *segment, from, upTo Offset) (_ []AbortedTxn, done bool, err error) {
 	if err := l.ensureIndex(s); err != nil {

@@ -142,9 +142,7 @@ func (w *walker) length(s *step, width int) (n int, err error) {
 	switch {
 	case n >= 0:
 		return n, nil
-	case n < -1:
-		return 0, fmt.Errorf("a length of %d", n)
-	case !s.null:
+	case !s.null: // any negative length is that of null
 		return 0, errNull
 	}
 	return -1, nil

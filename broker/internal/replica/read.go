@@ -50,7 +50,7 @@ func (p *Partition) Read(dst []byte, from record.Offset, o ReadOptions) (ReadRes
 	}
 	next, err := p.read(&res, dst, from, upTo, o)
 	if err == nil && o.Committed && next > from {
-		res.Aborted, err = p.log.AbortedIn(nil, from, next)
+		res.Aborted, err = p.log.AbortedUpTo(nil, from, next)
 	}
 	if err != nil {
 		if res.Section != nil {
