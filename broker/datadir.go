@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -49,6 +50,9 @@ func openDataDir(files vfs.FS, path string) (_ *dataDir, err error) {
 		return nil, d.notMade(err)
 	}
 	if d.lock, err = files.Lock(files.PathJoin(path, lockFile)); err != nil {
+		if errno := syscall.Errno(0); errors.As(err, &errno) && errno != syscall.EAGAIN {
+			return nil, fmt.Errorf("broker: data directory %s cannot be locked: %w", path, err)
+		}
 		return nil, fmt.Errorf("%w: %s (%w); stop the other one or choose another directory", ErrLocked, path, err)
 	}
 	defer func() {

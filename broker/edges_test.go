@@ -329,7 +329,7 @@ func TestAReadOnlyDirectoryIsStillRead(t *testing.T) {
 
 	readOnly.Store(true)
 	server := &broker.Server{Config: broker.Config{FS: fs}}
-	if err := server.Start(); err == nil || !errors.Is(err, syscall.EROFS) {
+	if err := server.Start(); err == nil || !errors.Is(err, syscall.EROFS) || errors.Is(err, broker.ErrLocked) {
 		t.Errorf("a server on a read-only directory: %v", err)
 		server.Close()
 	}

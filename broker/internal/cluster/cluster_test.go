@@ -29,7 +29,7 @@ func open(t *testing.T, fs vfs.FS) (*Local, error) {
 }
 
 func config(fs vfs.FS, b *settings.Broker) Config {
-	return Config{FS: fs, Dir: "metadata", NodeID: 1, Clean: true, Settings: b, Features: map[string]int16{"f": 2}, Log: slog.New(slog.DiscardHandler)}
+	return Config{FS: fs, Dir: "metadata", NodeID: 1, Settings: b, Features: map[string]int16{"f": 2}, Log: slog.New(slog.DiscardHandler)}
 }
 
 func mustOpen(t *testing.T, fs vfs.FS) *Local {

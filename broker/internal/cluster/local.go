@@ -64,7 +64,7 @@ type Watch func(old, now *controller.Image)
 // Open loads the metadata, creates the cluster when there is none, and registers this broker.
 func Open(cfg Config) (*Local, error) {
 	l := &Local{cfg: cfg, store: store{fs: cfg.FS, dir: cfg.Dir}}
-	im, err := l.store.load()
+	im, err := l.store.load(cfg.Clean)
 	if err != nil {
 		return nil, err
 	}

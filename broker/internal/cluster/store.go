@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -55,8 +56,8 @@ func writeError(what string, err error) error {
 	return fmt.Errorf("cluster: %s: %w", what, err)
 }
 
-// load returns the image on disk; nil when there is none yet.
-func (s *store) load() (*controller.Image, error) {
+// load returns the image on disk; nil when there is none yet. After a clean end no frame is torn: what looks so is damage, and what it held was acknowledged.
+func (s *store) load(clean bool) (*controller.Image, error) {
 	if err := s.fs.MkdirAll(s.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
@@ -74,7 +75,7 @@ func (s *store) load() (*controller.Image, error) {
 		return nil, err
 	}
 	for _, n := range numbered(names, logSuffix) {
-		if im, err = s.replay(im, n); err != nil {
+		if im, err = s.replay(im, n, clean); err != nil {
 			return nil, err
 		}
 	}
@@ -102,7 +103,7 @@ func (s *store) loadSnapshot(index uint64) (*controller.Image, error) {
 }
 
 // replay applies what log n holds beyond im.
-func (s *store) replay(im *controller.Image, n uint64) (*controller.Image, error) {
+func (s *store) replay(im *controller.Image, n uint64, clean bool) (*controller.Image, error) {
 	path := s.path(n, logSuffix)
 	b, err := s.readAll(path)
 	if err != nil {
@@ -113,6 +114,9 @@ func (s *store) replay(im *controller.Image, n uint64) (*controller.Image, error
 		if errors.Is(err, errTorn) {
 			if at, ok := frameBehind(b, im.Index()); ok {
 				return nil, fmt.Errorf("cluster: %s: frame at %d is damaged, and there is a whole one at %d: nothing behind it is given up", path, pos, pos+at)
+			}
+			if clean && len(bytes.Trim(b, "\x00")) > 0 {
+				return nil, fmt.Errorf("cluster: %s: frame at %d is damaged: the log was closed whole", path, pos)
 			}
 			return im, nil
 		}
@@ -199,9 +203,24 @@ func (s *store) close() error {
 	if s.log == nil {
 		return nil
 	}
-	err := s.log.Close()
+	err := errors.Join(s.cover(), s.log.Close())
 	s.log = nil
 	return err
+}
+
+// cover puts zeros over what a refused write left, so that a log that was closed ends with a whole frame and nothing else.
+func (s *store) cover() error {
+	if s.torn == 0 {
+		return nil
+	}
+	if _, err := s.log.WriteAt(make([]byte, s.torn), s.size); err != nil {
+		return fmt.Errorf("cluster: closing the metadata log: %w", err)
+	}
+	if err := s.log.Sync(); err != nil {
+		return fmt.Errorf("cluster: closing the metadata log: %w", err)
+	}
+	s.torn = 0
+	return nil
 }
 
 func (s *store) writeFile(path string, b []byte) error {

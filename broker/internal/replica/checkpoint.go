@@ -45,7 +45,7 @@ func readCheckpoint(files vfs.FS, path string) (map[string]commitlog.Checkpoint,
 	}
 	cut := bytes.LastIndex(b, []byte("crc "))
 	if cut < 0 || string(b[cut:]) != checksumLine(b[:cut]) {
-		return nil, fmt.Errorf("replica: %s: the checksum does not hold", path)
+		return nil, fmt.Errorf("replica: %s: the checksum does not hold: bring the file back, or remove it, which checks all logs and may bring records back that were deleted by request", path)
 	}
 	body, ok := bytes.CutPrefix(b[:cut], []byte(checkpointHeader))
 	if !ok {
