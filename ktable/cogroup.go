@@ -106,7 +106,7 @@ func CogroupWindows[K, A any](windows stream.Windows, init func() A, store *stat
 	op, g := topology.Here("ktable.CogroupWindows"), first.graph
 	c, inputs := newCogroup(op, init, first, more)
 	stream.CheckWindows(op, g, windows)
-	store = checkWindow(g, op, store, windows.Retention())
+	store = checkTimed(g, op, store, "windows", windows.Retention())
 	var nodes []*topology.Node
 	for _, in := range inputs {
 		nodes = append(nodes, in.windows(op, c, store, windows))
@@ -140,7 +140,7 @@ func cogroupSessions[K, A any](op topology.Op, windows stream.SessionWindows, in
 	g := first.graph
 	c, inputs := newCogroup(op, init, first, more)
 	windows.Check(op, g)
-	store = checkSession(g, op, store, windows.Retention())
+	store = checkTimed(g, op, store, "sessions", windows.Retention())
 	var nodes []*topology.Node
 	for _, in := range inputs {
 		nodes = append(nodes, in.sessions(op, c, store, windows, merge))

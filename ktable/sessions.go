@@ -2,7 +2,6 @@ package ktable
 
 import (
 	"context"
-	"time"
 
 	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/statestore"
@@ -73,7 +72,7 @@ func aggregateSessions[K, V, A any](op topology.Op, prefix string, grouped *stre
 	in, windows := grouped.Input(op), grouped.Windows()
 	g := in.Node.Graph()
 	requireFunc(g, op, agg.missing)
-	store = checkSession(g, op, store, windows.Retention())
+	store = checkTimed(g, op, store, "sessions", windows.Retention())
 	emit := grouped.Emission()
 	if emit.OnClose && store != nil {
 		store = store.Retain(store.Retention() + closingRetention) // a session that ends at the close time must be there when it closes
@@ -113,22 +112,6 @@ func sessionLookup[K, V any](store string) func(*topology.Wiring) lookup[stream.
 			return v, key.End, found, err
 		}
 	}
-}
-
-// checkSession reports what is wrong with a session store's handle, and returns it with its retention, nil when there is no handle.
-func checkSession[K, V any](g *topology.Graph, op topology.Op, spec *statestore.SessionSpec[K, V], need time.Duration) *statestore.SessionSpec[K, V] {
-	if spec == nil {
-		g.Fault(op, "the store is nil")
-		return nil
-	}
-	checkSerdes(g, op, spec.StoreName(), spec.KeySerde(), spec.ValueSerde())
-	switch have := spec.Retention(); {
-	case have == 0:
-		spec = spec.Retain(need)
-	case have < need:
-		g.Fault(op, "store %q retains %v, less than its sessions and their grace need (%v)", spec.StoreName(), have, need)
-	}
-	return spec
 }
 
 // sessionAggregation is an aggregation by sessions at work in one task. Times are in milliseconds.

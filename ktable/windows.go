@@ -7,6 +7,7 @@ import (
 	"github.com/millrace-io/millrace/internal/topology"
 	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/stream/serde"
 )
 
 // CountWindows counts the records of each key and window. Records with a null value count too.
@@ -49,7 +50,7 @@ func aggregateWindows[K, V, A any](op topology.Op, prefix string, grouped *strea
 	in, windows := grouped.Input(op), grouped.Windows()
 	g := in.Node.Graph()
 	requireFunc(g, op, agg.missing)
-	store = checkWindow(g, op, store, windows.Retention())
+	store = checkTimed(g, op, store, "windows", windows.Retention())
 	emit := grouped.Emission()
 	if emit.OnClose && store != nil && !store.IsInMemory() {
 		// As from Kafka Streams' stores of such windows on disk: a sliding window that begins two differences before a record may be what the record's own begin with.
@@ -78,18 +79,29 @@ func aggregateWindows[K, V, A any](op topology.Op, prefix string, grouped *strea
 	return t
 }
 
-// checkWindow reports what is wrong with a window store's handle, and returns it with its retention, nil when there is no handle.
-func checkWindow[K, V any](g *topology.Graph, op topology.Op, spec *statestore.WindowSpec[K, V], need time.Duration) *statestore.WindowSpec[K, V] {
-	if spec == nil {
+// timedSpec is the handle of a store of windows or sessions.
+type timedSpec[K, V, S any] interface {
+	comparable
+	StoreName() string
+	KeySerde() serde.Serde[K]
+	ValueSerde() serde.Serde[V]
+	Retention() time.Duration
+	Retain(d time.Duration) S
+}
+
+// checkTimed reports what is wrong with the handle of a store of windows or sessions, as what says, and returns it with its retention, nil when there is no handle.
+func checkTimed[K, V any, S timedSpec[K, V, S]](g *topology.Graph, op topology.Op, spec S, what string, need time.Duration) S {
+	var none S
+	if spec == none {
 		g.Fault(op, "the store is nil")
-		return nil
+		return none
 	}
 	checkSerdes(g, op, spec.StoreName(), spec.KeySerde(), spec.ValueSerde())
 	switch have := spec.Retention(); {
 	case have == 0:
 		spec = spec.Retain(need)
 	case have < need:
-		g.Fault(op, "store %q retains %v, less than its windows and their grace need (%v)", spec.StoreName(), have, need)
+		g.Fault(op, "store %q retains %v, less than its %s and their grace need (%v)", spec.StoreName(), have, what, need)
 	}
 	return spec
 }
