@@ -11,13 +11,13 @@ type forwarder[K, V any] struct {
 	out     rows[K, V]
 	next    rowSink[K, V]
 	withOld bool
-	held    bool                    // the store forwards
-	note    func([]topology.Header) // keeps the headers of a change that the store forwards; nil when nothing is forwarded
+	held    bool             // the store forwards
+	noter   statestore.Noter // the store that forwards; nil when nothing is forwarded
 }
 
 // keyValueForwarder connects a store's changes with the operators below.
 func keyValueForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statestore.KeyValueStore[K, V], old *oldValues, next rowSink[K, V]) *forwarder[K, V] {
-	f := &forwarder[K, V]{next: next, withOld: old.asked, note: s.NoteHeaders}
+	f := &forwarder[K, V]{next: next, withOld: old.asked, noter: s}
 	at, id := w.At(n)
 	f.held = s.OnFlush(f.withOld, func(u *statestore.Update[K, V]) error {
 		*at = id
@@ -31,7 +31,7 @@ func keyValueForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statest
 // windowForwarder is keyValueForwarder for windows, whose ends are found by their starts.
 func windowForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statestore.WindowStore[K, V],
 	end func(start int64) int64, old *oldValues, next rowSink[stream.Windowed[K], V]) *forwarder[stream.Windowed[K], V] {
-	f := &forwarder[stream.Windowed[K], V]{next: next, withOld: old.asked, note: s.NoteHeaders}
+	f := &forwarder[stream.Windowed[K], V]{next: next, withOld: old.asked, noter: s}
 	at, id := w.At(n)
 	f.held = s.OnFlush(f.withOld, func(u *statestore.Update[statestore.WindowKey[K], V]) error {
 		*at = id
@@ -45,10 +45,11 @@ func windowForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statestor
 // forward hands the change that was just made on at once, unless the store will. Old values go along only when they were asked for.
 func (f *forwarder[K, V]) forward(key K, c topology.Change[V], timestamp int64, headers []topology.Header) error {
 	if f.held {
-		if f.note != nil {
-			f.note(headers)
+		if f.noter == nil {
+			return nil
 		}
-		return nil
+		f.noter.NoteHeaders(headers)
+		return f.noter.Spill()
 	}
 	if !f.withOld {
 		var none V
@@ -61,7 +62,7 @@ func (f *forwarder[K, V]) forward(key K, c topology.Change[V], timestamp int64, 
 // sessionForwarder is keyValueForwarder for sessions, whose results have the time of their ends.
 func sessionForwarder[K, V any](w *topology.Wiring, n *topology.Node, s statestore.SessionStore[K, V],
 	old *oldValues, next rowSink[stream.Windowed[K], V]) *forwarder[stream.Windowed[K], V] {
-	f := &forwarder[stream.Windowed[K], V]{next: next, withOld: old.asked, note: s.NoteHeaders}
+	f := &forwarder[stream.Windowed[K], V]{next: next, withOld: old.asked, noter: s}
 	at, id := w.At(n)
 	f.held = s.OnFlush(f.withOld, func(u *statestore.Update[statestore.SessionKey[K], V]) error {
 		*at = id

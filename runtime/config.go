@@ -89,6 +89,9 @@ type Config struct {
 	CacheBytes int
 	// EveryChange lets stores forward every change of a row at once. By default they hold changes back and forward the last one of each commit.
 	EveryChange bool
+	// HoldBytes is how much of its changes a store may hold back: when it is more, all of them are forwarded without waiting for the commit. Default 0: no bound but that of
+	// MaxUncommittedBytes.
+	HoldBytes int
 	// MaxUncommittedBytes commits before the interval is over when the changes not yet committed take that much memory in a worker. Default 64 MiB.
 	MaxUncommittedBytes int
 
@@ -164,6 +167,7 @@ func (c Config) Validate() error {
 	d := c.withDefaults()
 	fault(d.Guarantee == ExactlyOnce && d.TransactionTimeout < 2*d.CommitInterval, "TransactionTimeout (%v) must be at least twice the CommitInterval (%v)", d.TransactionTimeout, d.CommitInterval)
 	fault(c.CacheBytes < 0, "CacheBytes is negative")
+	fault(c.HoldBytes < 0, "HoldBytes is negative")
 	fault(c.MaxUncommittedBytes < 0, "MaxUncommittedBytes is negative")
 	fault(c.Workers < 0 || c.Workers > maxWorkers, "Workers is %d: choose 1 to %d, or 0 for the default", c.Workers, maxWorkers)
 	fault(c.MaxPollRecords < 0, "MaxPollRecords is negative")

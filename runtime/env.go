@@ -41,7 +41,7 @@ func (e *env) OpenStore(spec statestore.Spec) (statestore.Store, error) {
 			continue
 		}
 		store, err := spec.Open(statestore.Backend{
-			Partition: s.part, CacheBytes: e.t.w.app.storeBytes, WriteBack: !e.t.w.app.cfg.EveryChange,
+			Partition: s.part, CacheBytes: e.t.w.app.storeBytes, WriteBack: !e.t.w.app.cfg.EveryChange, HoldBytes: e.t.w.app.cfg.HoldBytes,
 			StreamTime: func() int64 {
 				if e.t.topo == nil {
 					return -1

@@ -39,6 +39,7 @@ type core struct {
 	layout    layout
 	table     *overlay.Table
 	writeBack bool
+	holdBytes int // 0: no bound
 
 	// absent says that the engine has nothing for a key, as far as that is known without a read. nil: never known.
 	absent func(key []byte) bool
@@ -56,7 +57,7 @@ type core struct {
 }
 
 func newCore(name string, b Backend, cached bool, l layout) core {
-	return core{name: name, partition: b.Partition, layout: l, table: overlay.New(b.CacheBytes), writeBack: b.WriteBack && cached}
+	return core{name: name, partition: b.Partition, layout: l, table: overlay.New(b.CacheBytes), writeBack: b.WriteBack && cached, holdBytes: b.HoldBytes}
 }
 
 // StoreName is the name that the user gave.

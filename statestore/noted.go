@@ -6,6 +6,8 @@ import "bytes"
 type Noter interface {
 	// NoteHeaders says that the change made last, by Put, Delete or Remove, came with these headers: the change replaces what was noted for its key. They are copied.
 	NoteHeaders(headers []Header)
+	// Spill does what Flush does when more is held back than the store may hold. Call it after each change, and after NoteHeaders.
+	Spill() error
 	// NotedHeaders are those of the change that Flush hands on at the moment.
 	NotedHeaders() []Header
 }
@@ -30,6 +32,14 @@ func (n *noted) note(key []byte, headers []Header) {
 		n.byKey = map[string][]Header{}
 	}
 	n.byKey[string(key)] = copied
+}
+
+// Spill hands on what is held back when it is too much.
+func (c *core) Spill() error {
+	if c.holdBytes == 0 || c.table.HeldBytes() <= c.holdBytes {
+		return nil
+	}
+	return c.Flush()
 }
 
 // NotedHeaders are those of the change that Flush hands on at the moment.

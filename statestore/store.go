@@ -44,6 +44,8 @@ type Backend struct {
 	CacheBytes int
 	// WriteBack says that forwarding to the operators below waits for Flush (Kafka's record cache). Without it every change is forwarded at once.
 	WriteBack bool
+	// HoldBytes bounds what is held back until Flush, in bytes: when it is more, all of it is forwarded at once, see [Noter]. 0: no bound.
+	HoldBytes int
 	// StreamTime returns the task's stream time in milliseconds, for stores that forget by the task's time. A window store has a time of its own, the latest start
 	// that was put into it, so that it shows the same after a restore.
 	StreamTime func() int64

@@ -139,7 +139,7 @@ func (in *interpreter) config(open func() (statestore.Engine, error)) runtimetes
 	for name := range in.c.Topics {
 		topics[name] = 1
 	}
-	return runtimetest.Config{Open: open, App: "golden", OneStreamTime: true, Partitions: topics, Start: time.UnixMilli(in.c.Config.WallClock), WriteBack: in.c.Config.CacheBytes > 0, Faults: in.faults()}
+	return runtimetest.Config{Open: open, App: "golden", OneStreamTime: true, Partitions: topics, Start: time.UnixMilli(in.c.Config.WallClock), WriteBack: in.c.Config.CacheBytes > 0, HoldBytes: in.c.Config.CacheBytes, Faults: in.faults()}
 }
 
 // faults are the handlers of a case.

@@ -28,6 +28,8 @@ type Config struct {
 	Shuffle uint64
 	// WriteBack lets stores forward only the last change of a row per commit.
 	WriteBack bool
+	// HoldBytes is how much of its changes a store may hold back with WriteBack before it forwards all of them. 0: no bound.
+	HoldBytes int
 	// CacheBytes bounds what each store caches of unchanged rows. Default 1 MiB.
 	CacheBytes int
 	// Open opens the engine of the stores: when the driver is made, and after a restart that lost it. Default memstore.New.

@@ -158,7 +158,7 @@ func (t *task) OpenStore(spec statestore.Spec) (statestore.Store, error) {
 			return nil, fmt.Errorf("restore: %w", err)
 		}
 	}
-	return spec.Open(statestore.Backend{Partition: s.partition, CacheBytes: t.d.config.CacheBytes, WriteBack: t.d.config.WriteBack,
+	return spec.Open(statestore.Backend{Partition: s.partition, CacheBytes: t.d.config.CacheBytes, WriteBack: t.d.config.WriteBack, HoldBytes: t.d.config.HoldBytes,
 		StreamTime: func() int64 {
 			if t.task == nil {
 				return t.saved.streamTime

@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t testing.TB) statestore.Engine) {
 		{"WindowThatComesAndGoesMovesNoTime", testWindowTimeStays},
 		{"WindowRestoresFromChangelog", testWindowRestore},
 		{"RowsThatComeAndGoAreNotWritten", testNothingWritten},
+		{"HeldBackIsBounded", testHoldBytes},
 		{"KeyValueExpires", testKeyValueExpires},
 		{"KeyValueScansPrefixes", testKeyValuePrefix},
 		{"SessionEqualsModel", testSessionLife},

@@ -118,9 +118,13 @@ func runModel(t *testing.T, r *rand.Rand, limit int, keepOrder, track bool) {
 // checkBytes adds up what the table says that its entries take.
 func checkBytes(t *testing.T, table *Table) {
 	t.Helper()
-	stagedBytes, cleanBytes := 0, 0
+	stagedBytes, cleanBytes, heldBytes := 0, 0, 0
 	for i := range table.entries {
-		if e := &table.entries[i]; e.flags&staged != 0 {
+		e := &table.entries[i]
+		if e.flags&pendingFlag != 0 {
+			heldBytes += e.bytes()
+		}
+		if e.flags&staged != 0 {
 			stagedBytes += e.bytes()
 		} else {
 			cleanBytes += e.bytes()
@@ -128,6 +132,9 @@ func checkBytes(t *testing.T, table *Table) {
 	}
 	if table.StagedBytes() != stagedBytes || table.CleanBytes() != cleanBytes {
 		t.Fatalf("the table says %d staged and %d clean bytes, its entries add up to %d and %d", table.StagedBytes(), table.CleanBytes(), stagedBytes, cleanBytes)
+	}
+	if table.HeldBytes() != heldBytes {
+		t.Fatalf("the table says %d bytes held back, its entries add up to %d", table.HeldBytes(), heldBytes)
 	}
 }
 

@@ -84,6 +84,9 @@ func (t *Table) unlink(i uint32) {
 // HasPending says that TakePending has something to return.
 func (t *Table) HasPending() bool { return t.first != none }
 
+// HeldBytes is the memory that pending entries take.
+func (t *Table) HeldBytes() int { return t.heldBytes }
+
 // Pending is one change that TakePending returns.
 type Pending struct {
 	Key, Value []byte
@@ -105,6 +108,7 @@ func (t *Table) TakePending() (p Pending, ok bool) {
 	t.unlink(i)
 	e, q := &t.entries[i], &t.pending[i]
 	e.flags &^= pendingFlag
+	t.heldBytes -= e.bytes()
 	p = Pending{Key: t.keyOf(e), Value: t.valueOf(e), Has: e.flags&present != 0, Old: q.oldState, Committed: q.committed, entry: i}
 	if q.oldState == OldPresent && t.keepOld {
 		p.OldValue = t.arena.at(q.old, q.oldLen)
@@ -134,6 +138,7 @@ func (t *Table) movePending(old *Table, moved []uint32) {
 			t.oldBytes += int(p.oldCap)
 		}
 		t.entries[n].flags |= pendingFlag
+		t.heldBytes += t.entries[n].bytes()
 		t.append(n)
 	}
 }
@@ -143,5 +148,5 @@ func (t *Table) dropPending() {
 	for i := t.first; i != none; i = t.pending[i].next {
 		t.entries[i].flags &^= pendingFlag
 	}
-	t.first, t.latest = none, none
+	t.first, t.latest, t.heldBytes = none, none, 0
 }

@@ -23,12 +23,13 @@ type Table struct {
 	cleanBytes  int
 	cleanLimit  int
 
-	track    bool      // changes are held back for TakePending
-	keepOld  bool      // with the values before them
-	pending  []pending // parallel to entries while track is set
-	first    uint32    // ends of the list of pending entries, in the order of their last change
-	latest   uint32
-	oldBytes int // arena bytes that pending reserves
+	track     bool      // changes are held back for TakePending
+	keepOld   bool      // with the values before them
+	pending   []pending // parallel to entries while track is set
+	first     uint32    // ends of the list of pending entries, in the order of their last change
+	latest    uint32
+	oldBytes  int // arena bytes that pending reserves
+	heldBytes int // of the pending entries
 
 	anySettled bool // see AnySettled
 
@@ -237,10 +238,13 @@ func (t *Table) change(key, value []byte, has flags) {
 		i = t.add(key)
 	}
 	e := &t.entries[i]
-	before := 0
+	before, held := 0, 0
 	switch {
 	case e.flags&staged != 0:
 		before = e.bytes()
+		if e.flags&pendingFlag != 0 {
+			held = before
+		}
 	case !isNew:
 		t.cleanBytes -= e.bytes() // a clean entry leaves the cache for the staged ones
 	}
@@ -267,6 +271,9 @@ func (t *Table) change(key, value []byte, has flags) {
 		}
 	}
 	t.stagedBytes += e.bytes() - before
+	if t.track {
+		t.heldBytes += e.bytes() - held
+	}
 }
 
 // Commit makes the staged entries clean ones. Changes that TakePending has not returned are no longer pending.
@@ -304,7 +311,7 @@ func (t *Table) Discard() {
 	t.staged = t.staged[:0]
 	t.arena.reset()
 	t.last, t.first, t.latest = none, none, none
-	t.stagedBytes, t.cleanBytes, t.oldBytes = 0, 0, 0
+	t.stagedBytes, t.cleanBytes, t.oldBytes, t.heldBytes = 0, 0, 0, 0
 	t.anySettled = false
 	t.unorder()
 }
@@ -324,7 +331,7 @@ func (t *Table) rebuild(keep int) {
 	t.slots, t.entries, t.pending = nil, nil, nil
 	t.staged = make([]uint32, len(old.staged))
 	t.last, t.first, t.latest = none, none, none
-	t.stagedBytes, t.cleanBytes, t.oldBytes = 0, 0, 0
+	t.stagedBytes, t.cleanBytes, t.oldBytes, t.heldBytes = 0, 0, 0, 0
 	t.unorder()
 
 	moved := old.choose(keep)
