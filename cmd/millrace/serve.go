@@ -130,7 +130,10 @@ func brokerCommand() *cobra.Command {
 		Short: "Run a log server that keeps its data",
 		Long: `Run a log server that keeps its data. One line with its address says that it is ready; SIGTERM and Ctrl-C close it cleanly.
 A kill at any moment loses nothing that was acknowledged; what a power loss takes is the choice of --flush. With --metrics it serves what Prometheus scrapes at /metrics, under the names that Apache Kafka's metrics
-have behind their usual exporter, and at /healthz whether it can do its work.`,
+have behind their usual exporter, and at /healthz whether it can do its work.
+
+When a write or flush fails, the data directory is offline: clients are told to try again, /healthz says 503, and a restart reads every byte before it goes on. A full disk or a
+read-only one refuses what has to be written, and everything goes on when there is room again.`,
 		Args: exactly(),
 		Example: `  millrace broker --data /var/lib/millrace
   millrace broker --data ./data --listen 127.0.0.1:9093 --flush always
