@@ -93,6 +93,9 @@ const (
 	epochEndPrefix   = "end "
 	epochCRCPrefix   = "crc32c "
 	maxEpochFile     = 4 << 20 // 100,000 leader changes
+
+	// wholeLog is the end up to which Kafka's own checkpoint speaks: it is written at every change.
+	wholeLog Offset = math.MaxInt64
 )
 
 func (c *epochCache) encode(end Offset) []byte {
@@ -108,10 +111,10 @@ func (c *epochCache) encode(end Offset) []byte {
 
 var errEpochFile = errors.New("leader epoch checkpoint does not hold")
 
-// decodeEpochs reads a checkpoint, ours or Kafka's, and the end up to which it speaks. Kafka's, written at every change, speaks of all.
+// decodeEpochs reads a checkpoint, ours or Kafka's, and the end up to which it speaks.
 func decodeEpochs(data []byte) (entries []EpochEntry, end Offset, err error) {
 	text := string(data)
-	end = math.MaxInt64
+	end = wholeLog
 	if i := strings.LastIndex(text, epochEndPrefix); i >= 0 {
 		var crc uint32
 		j := strings.LastIndex(text, epochCRCPrefix)

@@ -93,3 +93,23 @@ func TestOurFilesAreKafkas(t *testing.T) {
 		}
 	}
 }
+
+// TestKafkasCheckpointIsNotAllAfterAKill: Kafka's checkpoint lies there until the first roll or close, and does not know of the epochs since.
+func TestKafkasCheckpointIsNotAllAfterAKill(t *testing.T) {
+	mem, _ := kafkaDir(t)
+	l := openLog(t, mem, Config{}, OpenOptions{Clean: true})
+	if err := l.AssignEpoch(3, l.End()); err != nil {
+		t.Fatal(err)
+	}
+	b := makeBatch(batchOpts{}, values(0, 2)...)
+	if _, err := l.Append(b, AppendOptions{LeaderEpoch: 3, Now: t0}); err != nil {
+		t.Fatal(err)
+	}
+	l = l.reopenDirty(l.Checkpoint())
+	if at := l.EpochAt(40); at != 3 {
+		t.Errorf("offset 40 is of epoch %d, want 3", at)
+	}
+	if epoch, end := l.EndOffsetForEpoch(0); epoch != 0 || end != 40 {
+		t.Errorf("epoch 0 is answered with %d, ending at %d, want 40", epoch, end)
+	}
+}
