@@ -101,10 +101,9 @@ func (b Batch) CheckRecords(d *Decompressor, rules Rules) (maxTimestamp int64, e
 			}
 			timestamp, keyed = r.Timestamp, r.Key != nil
 		}
-		if rules.KeyRequired && !keyed {
-			faults = faults.add(ErrInvalid, i, "a record of a compacted topic needs a key")
-		}
 		switch {
+		case rules.KeyRequired && !keyed:
+			faults = faults.add(ErrInvalid, i, "a record of a compacted topic needs a key") // one fault a record, the first
 		case timestamp != NoTimestamp && !rules.LogAppendTime:
 			if rules.CheckTimestamps && (timestamp < rules.NotBefore || timestamp > rules.NotAfter) {
 				faults = faults.add(ErrInvalidTimestamp, i, "timestamp %d lies outside [%d, %d]", timestamp, rules.NotBefore, rules.NotAfter)

@@ -192,3 +192,21 @@ func compareSkip(t *testing.T, b Batch) (skipped int) {
 	}
 	return skipped
 }
+
+// A record is told for one fault, as in Apache Kafka: for its missing key before its time.
+func TestRecordHasOneFault(t *testing.T) {
+	var b Builder
+	for _, key := range [][]byte{nil, []byte("k")} {
+		b.AppendRecord(5000, key, []byte("v"), nil)
+	}
+	batch := b.Finish(NoProducer, 0, None)
+	_, err := batch.CheckRecords(nil, Rules{KeyRequired: true, CheckTimestamps: true, NotBefore: 0, NotAfter: 10})
+	var faults *FaultsError
+	if !errors.As(err, &faults) || faults.Total != 2 || !errors.Is(err, ErrInvalidTimestamp) {
+		t.Fatalf("got %v", err)
+	}
+	_, err = batch.CheckRecords(nil, Rules{KeyRequired: true})
+	if !errors.As(err, &faults) || faults.Total != 1 || !errors.Is(err, ErrInvalid) {
+		t.Fatalf("got %v", err)
+	}
+}

@@ -15,6 +15,8 @@ func (m *Machine) rebalance(g *group) {
 	}
 	if g.state == CompletingRebalance {
 		for _, mb := range g.order {
+			g.bytes -= len(mb.assignment) // of the generation before the one that gives up here
+			mb.assignment = nil
 			if mb.sync != 0 {
 				m.answerSync(mb.sync, &SyncResponse{Err: kerr.RebalanceInProgress})
 				mb.sync = 0
