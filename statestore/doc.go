@@ -19,7 +19,7 @@
 //   - a window or session that is too old to be kept, and a version older than the history, is not written: nobody could read it;
 //   - a versioned store says the latest version of a key again after one of its past, at the end of the commit: in Kafka Streams' changelog a late record that compaction
 //     leaves as the only one of its key would win;
-//   - records of buffers have a timestamp, where Kafka Streams' have none;
+//   - records of buffers have a timestamp, where Kafka Streams' have none, and those of changes that a write-back cache handed on name no topic and offset;
 //   - the headers of records are not written to the changelogs of joins, where nothing reads them;
 //   - the sequence numbers of join windows and of records that wait for a table count what is stored, not what was refused.
 package statestore

@@ -14,12 +14,12 @@ type listed struct {
 }
 
 // inLibraryOrder brings the entries of a store into the order in which the library lists them. Ours lists by key and then by time; the library's stores differ: those in
-// memory, and windows that are emitted on close, go by time, the others by segments of time and by key within.
+// memory, and windows of one stream that are emitted on close, go by time, the others by segments of time and by key within.
 func (in *interpreter) inLibraryOrder(op *caseOp, sessions bool, entries []listed) (out []storeEntry) {
 	retention, _ := in.retention(op.Store + "-changelog")
 	segment := max(retention/2, 60_000)
 	inMemory := op.StoreType == "inMemory" || op.StoreType == "" && in.c.Config.StoreType == "inMemory"
-	if inMemory || !sessions && in.closes(op) {
+	if inMemory || !sessions && in.closes(op) && !in.cogrouped(op) {
 		segment = 1
 	}
 	slices.SortStableFunc(entries, func(a, b listed) int { return cmp.Compare(a.time/segment, b.time/segment) })
@@ -66,6 +66,13 @@ func (in *interpreter) withoutCached(store string, entries []storeEntry) []store
 // caches tells whether a store of the case has a cache.
 func (in *interpreter) caches(op *caseOp) bool {
 	return in.c.Config.CacheBytes > 0 && (op.Cache == nil || *op.Cache) && !in.closes(op)
+}
+
+// cogrouped tells whether an aggregation by windows is of several streams.
+func (in *interpreter) cogrouped(op *caseOp) bool {
+	return slices.ContainsFunc(in.c.Topology, func(w caseOp) bool {
+		return w.Op == "windowedBy" && w.ID == op.Of && slices.ContainsFunc(in.c.Topology, func(q caseOp) bool { return q.Op == "cogroup" && q.ID == w.Of })
+	})
 }
 
 // closes tells whether an aggregation emits on close.
