@@ -231,7 +231,7 @@ func (f family) begin(t *testing.T, c runtimetest.Config, opts ...stream.SourceO
 	keys := serde.Serde[string](wrongKey{serde.String})
 	s := &sight{in: stream.NewTopic("in", keys, serde.Int64), other: stream.NewTopic("other", serde.String, serde.Int64), opts: opts}
 	f.build(b, s)
-	d := start(t, b, c)
+	d := runtimetest.Start(t, b, c)
 	if s.two {
 		if err := runtimetest.Pipe(d, s.other, "k", 1, 0); err != nil {
 			t.Fatal(err)

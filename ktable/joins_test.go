@@ -88,7 +88,7 @@ func TestForeignKeyJoinFindsItsWayBetweenPartitions(t *testing.T) {
 	left, right := ktable.From(b, text("l"), texts("L")), ktable.From(b, text("r"), texts("R"))
 	joined := ktable.LeftJoinForeign(left, right, owner, func(l, r string, ok bool) string { return fmt.Sprint(l, "-", r, ok) }, ownerKey("f"), texts("J"))
 	stream.To(ktable.ToStream(joined), text("out"))
-	d := start(t, b, runtimetest.Config{Partitions: map[string]int{"l": 5, "r": 3}})
+	d := runtimetest.Start(t, b, runtimetest.Config{Partitions: map[string]int{"l": 5, "r": 3}})
 	for i := range 20 {
 		feed(t, d, "l", fmt.Sprintf("k%d=r%d/x@%d", i, i%4, i))
 		if i%7 == 0 {
@@ -119,7 +119,7 @@ func TestForeignKeyJoinFollowsThePartitionersOfItsTables(t *testing.T) {
 	via := ownerKey("f").LeftPartition(func(_ string, n int) int { return n - 1 }).RightPartition(func(_ string, n int) int { return n - 2 })
 	ktable.LeftJoinForeign(ktable.From(b, text("l"), texts("L")), ktable.From(b, text("r"), texts("R")), owner,
 		func(l, r string, _ bool) string { return l + r }, via)
-	d := start(t, b, runtimetest.Config{Partitions: map[string]int{"l": 5, "r": 3}})
+	d := runtimetest.Start(t, b, runtimetest.Config{Partitions: map[string]int{"l": 5, "r": 3}})
 	for i := range 8 {
 		feed(t, d, "l", fmt.Sprintf("k%d=r%d/x@%d", i, i, i))
 	}

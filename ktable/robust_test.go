@@ -38,7 +38,7 @@ func TestStoreThatFailsIsNeverSkipped(t *testing.T) {
 	b := stream.NewBuilder()
 	ktable.Count(stream.GroupByKey(stream.From(b, text("in"))), statestore.KeyValue("s", serde.String, serde.Int64))
 	asked := 0
-	d := start(t, b, runtimetest.Config{
+	d := runtimetest.Start(t, b, runtimetest.Config{
 		Open:   func() (statestore.Engine, error) { return brokenEngine{memstore.New()}, nil },
 		Faults: everyFault(func(*stream.Fault) stream.Decision { asked++; return stream.Skip }),
 	})

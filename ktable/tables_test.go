@@ -28,25 +28,6 @@ func windows(name string) *statestore.WindowSpec[string, string] {
 	return statestore.Window(name, serde.String, serde.String)
 }
 
-// start runs what the builder holds.
-func start(t *testing.T, b *stream.Builder, c runtimetest.Config) *runtimetest.Driver {
-	t.Helper()
-	topology, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := runtimetest.New(topology, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return d
-}
-
 // feed pipes records written as "key=value@time"; ∅ is null.
 func feed(t *testing.T, d *runtimetest.Driver, topic string, records ...string) {
 	t.Helper()
@@ -129,7 +110,7 @@ func TestAggregations(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b, out := stream.NewBuilder(), text("out")
 			stream.To(ktable.ToStream(c.apply(stream.GroupByKey(stream.From(b, text("in"))))), out)
-			d := start(t, b, runtimetest.Config{})
+			d := runtimetest.Start(t, b, runtimetest.Config{})
 			feed(t, d, "in", "k=a@5", "k=b@3", "∅=c@6", "k=∅@7")
 			expect(t, d, out, c.want...)
 			if have := drops(d); have[runtimetest.DropNullKey] != 1 || have[runtimetest.DropNullValue] != 1 || d.Dropped() != 2 {
@@ -166,7 +147,7 @@ func TestWindowedAggregations(t *testing.T) {
 			out := stream.NewTopic("out", serde.TimeWindowed(serde.String, 10*time.Millisecond), serde.String)
 			in := stream.WindowBy(stream.GroupByKey(stream.From(b, text("in"))), stream.Hopping(10*time.Millisecond, 5*time.Millisecond).Grace(2*time.Millisecond))
 			stream.To(ktable.ToStream(c.apply(in)), out)
-			d := start(t, b, runtimetest.Config{})
+			d := runtimetest.Start(t, b, runtimetest.Config{})
 			feed(t, d, "in", "k=a@3", "k=b@7", "k=c@11", "k=d@9", "k=e@12", "k=f@8", "∅=x@1")
 			expect(t, d, out,
 				"k[0,10)=a@3", "k[0,10)=ab@7", "k[5,15)=b@7", "k[5,15)=bc@11", "k[10,20)=c@11",
@@ -186,7 +167,7 @@ func TestWindowsAtTheEndsOfTime(t *testing.T) {
 	out := stream.NewTopic("out", serde.TimeWindowed(serde.String, time.Second), serde.Int64)
 	in := stream.WindowBy(stream.GroupByKey(stream.From(b, text("in"))), stream.Hopping(time.Second, 300*time.Millisecond))
 	stream.To(ktable.ToStream(ktable.CountWindows(in, store)), out)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	feed(t, d, "in", "k=a@0")
 	expect(t, d, out, "k[0,1000)=1@0")
 	feed(t, d, "in", "k=a@9223372036854770000")
@@ -241,7 +222,7 @@ func TestTablesOfATopic(t *testing.T) {
 			stream.To(ktable.ToStream(rows), out)
 			// What a lookup finds is what the table's changes amount to.
 			stream.To(ktable.LeftJoinStream(stream.From(b, text("ask")), rows, func(_, row string, found bool) string { return fmt.Sprint(row, " ", found) }), looked)
-			d := start(t, b, runtimetest.Config{})
+			d := runtimetest.Start(t, b, runtimetest.Config{})
 			state := map[string]string{}
 			for _, in := range input {
 				feed(t, d, "in", in)
@@ -298,7 +279,7 @@ func TestToTable(t *testing.T) {
 	byValue := stream.SelectKey(in, func(_, v string) string { return v })
 	stream.To(ktable.ToStream(ktable.ToTable(in, texts("kept"))), out)
 	stream.To(ktable.ToStream(ktable.ToTable(byValue, texts("by-value"), text("via"))), text("out2"))
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	feed(t, d, "in", "k=a@1", "k=b@2", "k=∅@3", "∅=c@4")
 	expect(t, d, out, "k=a@1", "k=b@2", "k=∅@3")
 	expect(t, d, text("out2"), "a=a@1", "b=b@2", "=∅@3", "c=c@4")
@@ -339,7 +320,7 @@ func TestStreamTableJoins(t *testing.T) {
 			b, out := stream.NewBuilder(), text("out")
 			rows := ktable.From(b, text("rows"), texts("rows"))
 			stream.To(c.apply(stream.From(b, text("in")), rows), out)
-			d := start(t, b, runtimetest.Config{})
+			d := runtimetest.Start(t, b, runtimetest.Config{})
 			feed(t, d, "in", "k=a@1")
 			feed(t, d, "rows", "k=1@3")
 			feed(t, d, "in", "k=b@5")
@@ -367,7 +348,7 @@ func TestOldValueIsNotTheAggregateThatWasChangedInPlace(t *testing.T) {
 	}, store)
 	out := stream.NewTopic("out", serde.String, serde.Nullable(serde.JSON[sum]()))
 	stream.To(ktable.ToStream(ktable.Filter(sums, func(_ string, s *sum) bool { return s.N%2 == 1 })), out)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	feed(t, d, "in", "k=1@1", "k=1@2", "k=11@3")
 	var have []int
 	for _, r := range runtimetest.Output(d, out) {
@@ -395,7 +376,7 @@ func TestAggregateThatBecomesNullRemovesItsRow(t *testing.T) {
 		return &s
 	}, store)
 	stream.To(ktable.ToStream(t2), out)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	feed(t, d, "in", "k=a@1", "k=b@2", "k=clear@3")
 	if _, found, err := runtimetest.KeyValue(d, store).Get("k"); found || err != nil {
 		t.Errorf("the row is there: %v %v", found, err)
@@ -427,7 +408,7 @@ func TestFailureInATableNamesTheOperator(t *testing.T) {
 	} {
 		b := stream.NewBuilder()
 		apply(ktable.From(b, text("in"), texts("s")))
-		d := start(t, b, runtimetest.Config{})
+		d := runtimetest.Start(t, b, runtimetest.Config{})
 		err := d.PipeRaw("in", []byte("k"), []byte("v"), 1)
 		var f *stream.Fault
 		if !errors.As(err, &f) || !errors.Is(err, boom) || f.Op != op {
@@ -436,7 +417,7 @@ func TestFailureInATableNamesTheOperator(t *testing.T) {
 	}
 	b := stream.NewBuilder()
 	ktable.ReduceCtx(stream.GroupByKey(stream.From(b, text("in"))), func(context.Context, string, string, string) (string, error) { return "", boom }, texts("s"))
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	feed(t, d, "in", "k=a@1")
 	var f *stream.Fault
 	if err := d.PipeRaw("in", []byte("k"), []byte("v"), 1); !errors.As(err, &f) || f.Op != "ktable.ReduceCtx" || f.Offset != 1 {

@@ -197,7 +197,7 @@ func TestSessionsThatAreChangedInPlace(t *testing.T) {
 	out, raw := stream.NewTopic("out", serde.String, serde.Int64), stream.NewTopic("raw", keys, serde.Bytes)
 	stream.To(ktable.ToStream(sum), out)
 	stream.To(ktable.ToStream(sessions), raw)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	feed(t, d, "in", "k=x@10", "k=yy@14", "k=z@100")
 	// One session of x; then none; then one of its place holder, the mark of the merge, and yy.
 	expect(t, d, out, "k=1@10", "k=0@10", "k=4@14", "k=5@100")
@@ -209,7 +209,7 @@ func TestWindowsOwedAreEmittedAfterARestart(t *testing.T) {
 	out := stream.NewTopic("out", serde.TimeWindowed(serde.String, 10*time.Millisecond), serde.Int64)
 	g := stream.WindowBy(stream.GroupByKey(stream.From(b, text("in"))), stream.Tumbling(10*time.Millisecond)).EmitOnClose()
 	stream.To(ktable.ToStream(ktable.CountWindows(g, statestore.Window("s", serde.String, serde.Int64))), out)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	feed(t, d, "in", "k=a@1", "j=a@2", "k=a@12")
 	expect(t, d, out, "j[0,10)=1@2", "k[0,10)=1@1")
 	if err := d.Restart(true); err != nil {
@@ -224,7 +224,7 @@ func TestFullBufferEndsTheTask(t *testing.T) {
 	b := stream.NewBuilder()
 	rows := ktable.From(b, text("in"), texts("rows"))
 	stream.To(ktable.ToStream(ktable.SuppressFor(rows, time.Hour, statestore.Buffer("b", serde.String, serde.String), ktable.BufferLimit{MaxBytes: 200})), text("out"))
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	feed(t, d, "in", "k=a@1")
 	if err := d.PipeRaw("in", []byte("j"), make([]byte, 200), 2); !errors.Is(err, ktable.ErrBufferFull) {
 		t.Errorf("the error is %v", err)

@@ -53,7 +53,7 @@ func TestFailureNamesOperatorLineAndRecord(t *testing.T) {
 		t.Run(c.op, func(t *testing.T) {
 			b, in := stream.NewBuilder(), text("in")
 			c.apply(stream.MapValues(stream.From(b, in), func(v string) string { return v }))
-			d := start(t, b, runtimetest.Config{})
+			d := runtimetest.Start(t, b, runtimetest.Config{})
 			err := runtimetest.Pipe(d, in, "k", "v", 1)
 			var f *stream.Fault
 			if !errors.As(err, &f) {
@@ -82,7 +82,7 @@ func TestPanicAfterAYieldNamesTheIteratorsOperator(t *testing.T) {
 		}
 	})
 	stream.ForEach(words, func(string, string) {})
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	var f *stream.Fault
 	if err := runtimetest.Pipe(d, in, "k", "v", 1); !errors.As(err, &f) || f.Op != "stream.FlatMapValues" {
 		t.Errorf("the error is %v", err)
@@ -106,7 +106,7 @@ func TestSkippedFaultLeavesSiblingsAndTheRestRunning(t *testing.T) {
 		return "second " + v, nil
 	}), out)
 	var ops []string
-	d := start(t, b, runtimetest.Config{Faults: stream.Faults{Processing: func(f *stream.Fault) stream.Decision {
+	d := runtimetest.Start(t, b, runtimetest.Config{Faults: stream.Faults{Processing: func(f *stream.Fault) stream.Decision {
 		ops = append(ops, f.Op)
 		return stream.Skip
 	}}})
@@ -137,7 +137,7 @@ func TestHandlerIsAskedOncePerFault(t *testing.T) {
 	s := stream.Peek(stream.Peek(stream.From(b, in), func(string, string) {}), func(string, string) {})
 	stream.ForEach(s, func(string, string) { panic(errUser) })
 	asked := 0
-	d := start(t, b, runtimetest.Config{Faults: stream.Faults{Processing: func(*stream.Fault) stream.Decision { asked++; return stream.Fail }}})
+	d := runtimetest.Start(t, b, runtimetest.Config{Faults: stream.Faults{Processing: func(*stream.Fault) stream.Decision { asked++; return stream.Fail }}})
 	if err := runtimetest.Pipe(d, in, "k", "v", 1); !errors.Is(err, errUser) || asked != 1 {
 		t.Errorf("asked %d times: %v", asked, err)
 	}
@@ -148,7 +148,7 @@ func TestUndecodableRecordFailsOrIsSkipped(t *testing.T) {
 	make := func(c runtimetest.Config) *runtimetest.Driver {
 		b := stream.NewBuilder()
 		stream.To(stream.From(b, numbers), stream.NewTopic("out", serde.String, serde.Int64))
-		return start(t, b, c)
+		return runtimetest.Start(t, b, c)
 	}
 	d := make(runtimetest.Config{})
 	var f *stream.Fault
@@ -180,7 +180,7 @@ func (r refusing) Append(dst []byte, v string) ([]byte, error) {
 func TestValueThatCannotBeWrittenIsAProductionFault(t *testing.T) {
 	b, in := stream.NewBuilder(), text("in")
 	stream.To(stream.From(b, in), stream.NewTopic("out", serde.String, serde.Serde[string](refusing{serde.String})))
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	var f *stream.Fault
 	if err := runtimetest.Pipe(d, in, "k", "secret", 1); !errors.As(err, &f) || f.Kind != stream.FaultProduction || f.Op != "stream.To" {
 		t.Errorf("the error is %v", err)
@@ -203,7 +203,7 @@ func TestContextTellsAboutTheRecord(t *testing.T) {
 		have = append(have, m)
 		return nil
 	})
-	d := start(t, b, runtimetest.Config{Context: context.WithValue(context.Background(), key{}, "mine")})
+	d := runtimetest.Start(t, b, runtimetest.Config{Context: context.WithValue(context.Background(), key{}, "mine")})
 	h := stream.Header{Key: "h", Value: []byte("1")}
 	if err := errors.Join(runtimetest.Pipe(d, in, "k", "v", 9), runtimetest.Pipe(d, in, "k", "v", 4, h)); err != nil {
 		t.Fatal(err)

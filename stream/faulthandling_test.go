@@ -62,7 +62,7 @@ func faulty(c runtimetest.Config, t *testing.T) *runtimetest.Driver {
 	})
 	stream.To(words, stream.NewTopic("out", serde.String, serde.Serde[string](troubled{serde.String, "unwritten panic", "unwritten"})))
 	ktable.ToTable(words, statestore.KeyValue("kept", serde.String, serde.Serde[string](troubled{serde.String, "", "unstored"})))
-	return start(t, b, c)
+	return runtimetest.Start(t, b, c)
 }
 
 // TestEachKindOfFaultAndDecision tries all of them, and looks at what comes out, what is counted and what is put aside.
@@ -165,7 +165,7 @@ func TestFaultOutsideOfRecordsHasALetterToo(t *testing.T) {
 		p.Every(stream.WallClock, time.Second, func(int64) error { return errUser })
 		return func(*stream.Record[string, string]) error { return nil }
 	})
-	d := start(t, b, runtimetest.Config{Start: time.UnixMilli(7000), Faults: stream.Faults{Processing: func(f *stream.Fault) stream.Decision {
+	d := runtimetest.Start(t, b, runtimetest.Config{Start: time.UnixMilli(7000), Faults: stream.Faults{Processing: func(f *stream.Fault) stream.Decision {
 		if f.Record != nil || f.Topic != "" || f.Op != "stream.Process" {
 			t.Errorf("the handler gets %+v", f)
 		}
@@ -196,7 +196,7 @@ func TestTimesAreNoHandlersMatter(t *testing.T) {
 	stream.To(stream.From(b, in), text("out"))
 	asked := 0
 	ask := func(*stream.Fault) stream.Decision { asked++; return stream.Skip }
-	d := start(t, b, runtimetest.Config{Faults: stream.Faults{Deserialization: ask, Processing: ask, Production: ask}})
+	d := runtimetest.Start(t, b, runtimetest.Config{Faults: stream.Faults{Deserialization: ask, Processing: ask, Production: ask}})
 	if err := errors.Join(d.PipeRaw("in", nil, []byte("unread"), 1), d.PipeRaw("in", nil, []byte("good"), 2)); err != nil {
 		t.Fatal(err)
 	}

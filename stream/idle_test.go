@@ -92,7 +92,7 @@ func advance(t *testing.T, d *runtimetest.Driver, by time.Duration) {
 func TestTimeStandsStillWithoutIdleAfter(t *testing.T) {
 	b := stream.NewBuilder()
 	w := newIdleWorld(b, nil)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	if err := runtimetest.Pipe(d, w.inputs[0], "k", "v", 1); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestTimeStandsStillWithoutIdleAfter(t *testing.T) {
 func TestASilenceClosesWindowsToTheMillisecond(t *testing.T) {
 	b := stream.NewBuilder()
 	w := newIdleWorld(b, []stream.SourceOption{stream.IdleAfter(idleTimeout)})
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	if err := runtimetest.Pipe(d, w.inputs[0], "k", "v", 1000); err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestASilenceClosesWindowsToTheMillisecond(t *testing.T) {
 func TestNothingIsSilentBeforeTheFirstRecord(t *testing.T) {
 	b := stream.NewBuilder()
 	w := newIdleWorld(b, []stream.SourceOption{stream.IdleAfter(idleTimeout)})
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	advance(t, d, 1000*time.Hour)
 	if err := runtimetest.Pipe(d, w.inputs[0], "k", "v", 1); err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func TestTimeWaitsForAllInputs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := stream.NewBuilder()
 			w := newIdleWorld(b, c.inputs...)
-			d := start(t, b, runtimetest.Config{})
+			d := runtimetest.Start(t, b, runtimetest.Config{})
 			if err := runtimetest.Pipe(d, w.inputs[0], "k", "v", 0); err != nil {
 				t.Fatal(err)
 			}
@@ -184,7 +184,7 @@ func TestWhatASilenceClosedStaysClosedAfterACrash(t *testing.T) {
 		t.Run(fmt.Sprintf("engine lost %v", lose), func(t *testing.T) {
 			b := stream.NewBuilder()
 			w := newIdleWorld(b, []stream.SourceOption{stream.IdleAfter(idleTimeout)})
-			d := start(t, b, runtimetest.Config{})
+			d := runtimetest.Start(t, b, runtimetest.Config{})
 			if err := runtimetest.Pipe(d, w.inputs[0], "k", "v", 0); err != nil {
 				t.Fatal(err)
 			}
@@ -216,7 +216,7 @@ func TestASilenceReachesBehindRepartitioning(t *testing.T) {
 	byValue := stream.GroupBy(stream.From(b, in, stream.IdleAfter(idleTimeout)), func(_, v string) string { return v }, via)
 	windows := stream.WindowBy(byValue, stream.Tumbling(time.Minute)).EmitOnClose()
 	stream.To(ktable.ToStream(ktable.CountWindows(windows, statestore.Window("counts", serde.String, serde.Int64))), out)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	if err := runtimetest.Pipe(d, in, "k", "v", 0); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestASilenceCallsStreamTimePunctuations(t *testing.T) {
 		})
 		return func(*stream.Record[string, string]) error { return nil }
 	})
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	if err := runtimetest.Pipe(d, in, "k", "v", 1000); err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestASilenceGivesWhatJoinsHoldBack(t *testing.T) {
 		} else {
 			stream.To(stream.LeftJoin(l, r, func(a, c string, _ bool) string { return a + "+" + c }, within, state), out)
 		}
-		d := start(t, b, runtimetest.Config{})
+		d := runtimetest.Start(t, b, runtimetest.Config{})
 		if err := runtimetest.Pipe(d, left, "k", "a", 0); err != nil {
 			t.Fatal(err)
 		}

@@ -42,7 +42,7 @@ func TestOperatorsChangeNoRecordThatOthersSee(t *testing.T) {
 				stream.To(change(parent), first)
 				stream.To(change(stream.Filter(parent, always)), first)
 				stream.To(stream.Filter(parent, always), second)
-				d := start(t, b, runtimetest.Config{})
+				d := runtimetest.Start(t, b, runtimetest.Config{})
 				pipe(t, d, in, "k", "v", 1)
 				if got := results(d, second); !slices.Equal(got, []string{"k=v@1"}) {
 					t.Errorf("beside %s another operator saw %q", name, got)
@@ -58,7 +58,7 @@ func TestRecordOfSeveralResultsStays(t *testing.T) {
 	in, out := stream.NewTopic("in", serde.String, serde.String), stream.NewTopic("out", serde.String, serde.String)
 	words := stream.FlatMapValues(stream.From(b, in), strings.FieldsSeq)
 	stream.To(stream.SelectKey(words, func(k, v string) string { return k + v }), out)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	pipe(t, d, in, "k", "a b", 1)
 	if got := results(d, out); !slices.Equal(got, []string{"ka=a@1", "kb=b@1"}) {
 		t.Errorf("got %q", got)
@@ -74,7 +74,7 @@ func TestMergedRecordsStay(t *testing.T) {
 	alone := stream.MapValues(s, strings.ToUpper)
 	stream.To(stream.Map(stream.Merge(alone, s), swap), merged)
 	stream.To(s, beside)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	pipe(t, d, in, "k", "v", 1)
 	if got := results(d, merged); !slices.Equal(got, []string{"V=k@1", "v=k@1"}) {
 		t.Errorf("merged: %q", got)
@@ -100,7 +100,7 @@ func TestWrapperMayCallTwice(t *testing.T) {
 		}
 	})
 	stream.To(stream.MapValues(stream.From(b, in), func(v string) string { return v + "!" }), out)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	pipe(t, d, in, "k", "v", 1)
 	if got := results(d, out); !slices.Equal(got, []string{"k=v!@1", "k=v!@1"}) {
 		t.Errorf("got %q", got)

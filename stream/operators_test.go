@@ -14,25 +14,6 @@ import (
 	"github.com/millrace-io/millrace/stream/serde"
 )
 
-// start runs what the builder holds.
-func start(t *testing.T, b *stream.Builder, c runtimetest.Config) *runtimetest.Driver {
-	t.Helper()
-	topology, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := runtimetest.New(topology, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return d
-}
-
 // shown is a record as "key=value@time", null being ∅.
 func shown[K, V any](r runtimetest.Record[K, V]) string {
 	k, v := fmt.Sprint(r.Key), fmt.Sprint(r.Value)
@@ -110,7 +91,7 @@ func TestStatelessOperators(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b, in, out := stream.NewBuilder(), text("in"), text("out")
 			stream.To(c.apply(stream.From(b, in)), out)
-			d := start(t, b, runtimetest.Config{})
+			d := runtimetest.Start(t, b, runtimetest.Config{})
 			header := runtimetest.Header{Key: "h", Value: []byte("x")}
 			for _, err := range []error{
 				runtimetest.Pipe(d, in, "k", "a b", 1, header),
@@ -156,7 +137,7 @@ func TestTypesWithANullSeeNullThemselves(t *testing.T) {
 		}
 		return *k, v
 	}), out)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	k, v := "k", "v"
 	for i, p := range [][2]*string{{&k, &v}, {&k, nil}, {nil, nil}} {
 		if err := runtimetest.Pipe(d, in, p[0], p[1], int64(i)); err != nil {
@@ -188,7 +169,7 @@ func TestNullableTellsNullFromZero(t *testing.T) {
 		}
 		return "«" + *v + "»"
 	}), out)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	if err := errors.Join(runtimetest.Pipe(d, in, "k", "", 1), runtimetest.PipeTombstone(d, in, "k", 2)); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +190,7 @@ func TestEventTimeOfAHeader(t *testing.T) {
 	}), text("out")
 	b := stream.NewBuilder()
 	stream.To(stream.From(b, in), out)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	check(runtimetest.Pipe(d, in, "k", "v", 5))
 	check(runtimetest.Pipe(d, in, "k", "v", 6, stream.Header{Key: "at", Value: []byte{100}}))
 	if have := results(d, out); !slices.Equal(have, []string{"k=v@5", "k=v@107"}) {
@@ -251,7 +232,7 @@ func TestEventTime(t *testing.T) {
 			}
 			b := stream.NewBuilder()
 			stream.To(stream.From(b, in, c.opts...), out)
-			d := start(t, b, runtimetest.Config{})
+			d := runtimetest.Start(t, b, runtimetest.Config{})
 			for i, ts := range c.in {
 				err := runtimetest.Pipe(d, in, "k", "v", ts)
 				if fails := c.fails && i == len(c.in)-1; (err != nil) != fails {
@@ -288,7 +269,7 @@ func TestFromTwiceIsOneSource(t *testing.T) {
 func TestFromAllReadsEveryTopic(t *testing.T) {
 	b, one, two, out := stream.NewBuilder(), text("one"), text("two"), text("out")
 	stream.To(stream.FromAll(b, []stream.Topic[string, string]{one, two}), out)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	if err := errors.Join(runtimetest.Pipe(d, two, "b", "2", 1), runtimetest.Pipe(d, one, "a", "1", 2)); err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func TestPatternFaults(t *testing.T) {
 func TestTopicsOfAPatternAreOneTask(t *testing.T) {
 	b := stream.NewBuilder()
 	stream.To(stream.FromPattern(b, "in-.*", text("")), text("out"))
-	d := start(t, b, runtimetest.Config{Partitions: map[string]int{"in-a": 3, "in-b": 2}})
+	d := runtimetest.Start(t, b, runtimetest.Config{Partitions: map[string]int{"in-a": 3, "in-b": 2}})
 	for i := range 6 {
 		pipe(t, d, text([]string{"in-a", "in-b"}[i%2]), fmt.Sprint("k", i), "v", int64(i))
 	}

@@ -41,7 +41,7 @@ func TestSplitSendsEachRecordToTheFirstBranchThatTakesIt(t *testing.T) {
 	stream.To(parts.Branch("a", func(_, v string) bool { return strings.Contains(v, "a") }), text("as"))
 	stream.To(parts.Branch("b", func(_, v string) bool { return strings.Contains(v, "b") }), text("bs"))
 	stream.To(parts.Default("rest"), text("others"))
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	for i, v := range []string{"a", "ab", "b", "c"} {
 		pipe(t, d, text("in"), "k", v, int64(i))
 	}
@@ -77,7 +77,7 @@ func TestPrintWritesALineForEachRecord(t *testing.T) {
 	var out strings.Builder
 	b := stream.NewBuilder()
 	stream.Print(stream.From(b, text("in")), &out, "in")
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	pipe(t, d, text("in"), "k", "v", 1)
 	if err := d.PipeRaw("in", nil, nil, 2); err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestSinksChooseTopicsAndPartitions(t *testing.T) {
 		}
 		return []int{2, 0, 2}
 	}))
-	d := start(t, b, runtimetest.Config{Partitions: map[string]int{"routed": 3, "keyed": 3, "spread": 3}})
+	d := runtimetest.Start(t, b, runtimetest.Config{Partitions: map[string]int{"routed": 3, "keyed": 3, "spread": 3}})
 	pipe(t, d, text("in"), "k", "apple", 1)
 	pipe(t, d, text("in"), "k", "none", 2)
 	equal(t, "to-a", results(d, text("to-a")), "k=apple@1")
@@ -145,7 +145,7 @@ func TestSinksRefuseWhatIsNotThere(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := stream.NewBuilder()
 			c.add(stream.From(b, text("in")))
-			d := start(t, b, runtimetest.Config{})
+			d := runtimetest.Start(t, b, runtimetest.Config{})
 			if err := runtimetest.Pipe(d, text("in"), "k", "v", 1); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("the error is %v, want %q in it", err, c.want)
 			}
@@ -250,7 +250,7 @@ func TestChildrenGetWhatIsForThemAndWhatIsForAll(t *testing.T) {
 	stream.To(stream.Child(s, "x"), text("xs"))
 	stream.To(stream.Child(s, "y"), text("ys"))
 	stream.To(s, text("rest"))
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	for i, v := range []string{"x", "y", "all"} {
 		pipe(t, d, text("in"), "k", v, int64(i))
 	}
@@ -288,7 +288,7 @@ func TestWhatAProcessorMakesOfAFailureBelowDoesNotHideIt(t *testing.T) {
 		}
 	})
 	stream.ForEach(s, func(_, _ string) { panic(boom) })
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	var f *stream.Fault
 	if err := runtimetest.Pipe(d, text("in"), "k", "v", 1); !errors.Is(err, boom) || !errors.As(err, &f) || f.Op != "stream.ForEach" {
 		t.Errorf("the error is %v, want the panic below", err)
@@ -300,7 +300,7 @@ func TestProcessorsRefuseNegativeTimes(t *testing.T) {
 	stream.Process(stream.From(b, text("in")), func(p *processor) process {
 		return func(r *strs) error { return p.Forward(strs{Timestamp: -1}) }
 	})
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	if err := runtimetest.Pipe(d, text("in"), "k", "v", 1); err == nil || !strings.Contains(err.Error(), "negative timestamp -1") {
 		t.Errorf("the error is %v", err)
 	}
@@ -320,7 +320,7 @@ func TestValueProcessorKeepsTheKeyAndHasNoneInAPunctuation(t *testing.T) {
 	})
 	out := stream.NewTopic("out", serde.String, serde.JSON[int]())
 	stream.To(s, out)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	pipe(t, d, text("in"), "k", "four", 1)
 	if err := d.AdvanceWallClock(time.Second); err != nil {
 		t.Fatal(err)
@@ -344,7 +344,7 @@ func TestPunctuationsOfAFailingFunctionAreSettledLikeRecords(t *testing.T) {
 		if skip {
 			c.Faults.Processing = stream.SkipFaults
 		}
-		d := start(t, b, c)
+		d := runtimetest.Start(t, b, c)
 		err := runtimetest.Pipe(d, text("in"), "k", "v", 1)
 		if fired != 1 {
 			t.Errorf("fired %d times, want once", fired)
@@ -370,7 +370,7 @@ func TestOperatorTellsWhereItIs(t *testing.T) {
 		}
 	})
 	stream.To(s, text("out"))
-	d := start(t, b, runtimetest.Config{Start: time.UnixMilli(7), CommitEvery: time.Hour})
+	d := runtimetest.Start(t, b, runtimetest.Config{Start: time.UnixMilli(7), CommitEvery: time.Hour})
 	pipe(t, d, text("in"), "k", "v", 5)
 	equal(t, "told", told, "in-0@0 0_0 stream 5 wall 7")
 	out := runtimetest.Output(d, text("out"))
@@ -421,7 +421,7 @@ func TestAStoreThatFailsIsNoFaultOfTheRecord(t *testing.T) {
 			return s.Put(r.Key, r.Value, r.Timestamp)
 		}
 	}, store)
-	d := start(t, b, runtimetest.Config{Faults: stream.Faults{Processing: stream.SkipFaults, Production: stream.SkipFaults}})
+	d := runtimetest.Start(t, b, runtimetest.Config{Faults: stream.Faults{Processing: stream.SkipFaults, Production: stream.SkipFaults}})
 	pipe(t, d, text("in"), "k", "v", 1)
 	var f *stream.Fault
 	if err := runtimetest.Pipe(d, text("in"), "k", "v", 2); !errors.As(err, &f) || f.Kind != stream.FaultInternal || !errors.Is(err, errDamaged) {
@@ -437,7 +437,7 @@ func TestRepartitionByFunction(t *testing.T) {
 	stream.To(stream.ProcessValues(s, func(p *stream.ValueProcessor[string, string]) process {
 		return func(r *strs) error { return p.Forward(stream.With(r, fmt.Sprintf("%s in %s", r.Value, p.Meta().Task))) }
 	}), text("out"))
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	pipe(t, d, text("in"), "k", "a", 1)
 	pipe(t, d, text("in"), "k", "abc", 2)
 	equal(t, "out", results(d, text("out")), "k=a in 1_1@1", "k=abc in 1_3@2")

@@ -33,7 +33,7 @@ func TestTimeMovesByTheLimitAtMost(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b, in, out := stream.NewBuilder(), text("in"), text("out")
 			stream.To(stream.From(b, in, stream.LimitTimeJumps(limit*time.Millisecond)), out)
-			d := start(t, b, runtimetest.Config{})
+			d := runtimetest.Start(t, b, runtimetest.Config{})
 			for _, at := range c.times {
 				if err := runtimetest.Pipe(d, in, "k", "v", at); err != nil {
 					t.Fatal(err)
@@ -63,7 +63,7 @@ func TestALimitKeepsWindowsOpenForOthers(t *testing.T) {
 		both := stream.Merge(stream.From(b, one, c.opts...), stream.From(b, two, c.opts...))
 		counts := statestore.Window("counts", serde.String, serde.Int64)
 		ktable.CountWindows(stream.WindowBy(stream.GroupByKey(both), stream.Tumbling(time.Hour)), counts)
-		d := start(t, b, runtimetest.Config{})
+		d := runtimetest.Start(t, b, runtimetest.Config{})
 		if err := errors.Join(
 			runtimetest.Pipe(d, one, "k", "in time", 1),
 			runtimetest.Pipe(d, two, "k", "from the future", math.MaxInt64/2),
@@ -81,7 +81,7 @@ func TestALimitKeepsWindowsOpenForOthers(t *testing.T) {
 func TestALimitHoldsOverRestarts(t *testing.T) {
 	b, in, out := stream.NewBuilder(), text("in"), text("out")
 	stream.To(stream.From(b, in, stream.LimitTimeJumps(time.Second), stream.SkipInvalidTimestamps()), out)
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	if err := errors.Join(runtimetest.Pipe(d, in, "k", "v", 100), d.Restart(true), runtimetest.Pipe(d, in, "k", "v", 1_000_000), runtimetest.Pipe(d, in, "k", "v", -5)); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestALimitHoldsOverRestarts(t *testing.T) {
 func TestALimitHoldsForTopicsOfAPattern(t *testing.T) {
 	b, out := stream.NewBuilder(), text("out")
 	stream.To(stream.FromPattern(b, "in-.*", text(""), stream.LimitTimeJumps(time.Second)), out)
-	d := start(t, b, runtimetest.Config{Partitions: map[string]int{"in-a": 1}})
+	d := runtimetest.Start(t, b, runtimetest.Config{Partitions: map[string]int{"in-a": 1}})
 	if err := errors.Join(d.PipeRaw("in-a", []byte("k"), []byte("v"), 100), d.PipeRaw("in-a", []byte("k"), []byte("v"), 1_000_000)); err != nil {
 		t.Fatal(err)
 	}

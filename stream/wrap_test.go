@@ -67,7 +67,7 @@ func TestWrappersAreAroundEveryOperatorOnce(t *testing.T) {
 	s := stream.MapValues(stream.From(b, text("in")), strings.ToUpper)
 	table := ktable.Count(stream.GroupByKey(s), statestore.KeyValue("counts", serde.String, serde.Int64))
 	stream.To(ktable.ToStream(table), stream.NewTopic("out", serde.String, serde.Int64))
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	pipe(t, d, text("in"), "k", "v", 1)
 	for _, op := range []string{"stream.MapValues", "ktable.Count", "ktable.ToStream", "stream.To"} {
 		for _, who := range []string{"a", "b"} {
@@ -97,7 +97,7 @@ func TestAWrapperMayLeaveOutOrRefuseRecords(t *testing.T) {
 		}
 	})
 	stream.To(stream.From(b, text("in")), text("out"))
-	d := start(t, b, runtimetest.Config{})
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	if err := runtimetest.PipeTombstone(d, text("in"), "k", 0); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@
 //	for _, r := range runtimetest.Output(d, counts) { … }
 //	n, found, err := runtimetest.KeyValue(d, countStore).Get("be")
 //
+// In a test, [Start] takes the builder, fails the test when something is wrong, and closes the driver at its end.
+//
 // Tasks, stores, changelogs and repartition topics are those of an application; only what lies below the client is replaced, by slices in memory. Everything
 // happens inside the calls, in an order that depends on nothing but the input: of all records that wait, the one with the lowest time is next, and
 // of several the one whose partition has waited longest.

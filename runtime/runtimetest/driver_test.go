@@ -29,20 +29,7 @@ func wordCount(t *testing.T, store *statestore.KeyValueSpec[string, int64], c ru
 	words := stream.FlatMapValues(stream.From(b, lines), strings.FieldsSeq)
 	grouped := stream.GroupBy(words, func(_, w string) string { return w }, byWord)
 	stream.To(ktable.ToStream(ktable.Count(grouped, store)), totals)
-	topology, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := runtimetest.New(topology, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return d
+	return runtimetest.Start(t, b, c)
 }
 
 func pipe(t *testing.T, d *runtimetest.Driver, line string, at int64) {
