@@ -144,7 +144,7 @@ func TestAFullDiskPutsOffTheSnapshot(t *testing.T) {
 				return syscall.ENOSPC
 			})))
 			full = true
-			const changes = 40
+			const changes = 24
 			for n := range changes {
 				if n == changes/2 {
 					full = false
@@ -152,7 +152,7 @@ func TestAFullDiskPutsOffTheSnapshot(t *testing.T) {
 				if err := set(l, n); err != nil || l.Err() != nil {
 					t.Fatalf("%v, call %d: change %d: %v; the metadata: %v", kind, nth, n, err, l.Err())
 				}
-				if n%5 == 0 {
+				if n%8 == 7 {
 					again := mustOpen(t, copyOf(t, mem))
 					if got := again.Image().Configs(controller.Resource{Type: controller.ResourceGroup, Name: "g"})["v"]; !strings.HasPrefix(got, fmt.Sprint(n, "x")) {
 						t.Fatalf("%v, call %d: after change %d and a kill the value begins with %.5s", kind, nth, n, got)
