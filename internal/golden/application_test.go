@@ -67,6 +67,13 @@ func (m *application) close() error {
 	return m.err
 }
 
+// start waits until the application runs.
+func (m *application) start() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return m.settle(ctx)
+}
+
 func (m *application) pipe(topic string, key, value []byte, ts int64, headers []runtimetest.Header) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

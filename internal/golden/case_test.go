@@ -155,5 +155,5 @@ func show(v any) string {
 	if err := e.Encode(v); err != nil {
 		panic(err)
 	}
-	return string(bytes.TrimSpace(b.Bytes()))
+	return string(bytes.ReplaceAll(bytes.TrimSpace(b.Bytes()), []byte(`\ufffd`), []byte("\ufffd"))) // one form for what is no UTF-8 and what Java has made of it
 }

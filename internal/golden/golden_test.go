@@ -163,7 +163,9 @@ func (in *interpreter) play(t *testing.T, m machine) bool {
 		return false
 	}
 	in.end(t, m)
-	in.internal(t, m)
+	if !in.loose {
+		in.internal(t, m)
+	}
 	return true
 }
 
@@ -190,15 +192,15 @@ func (in *interpreter) steps(t *testing.T, m machine) bool {
 			}
 			out = append(out, some...)
 		}
-		if have, want := show(out), show(s.Expect.Out); have != want {
+		if have, want := show(out), show(s.Expect.Out); have != want && !in.loose {
 			t.Errorf("step %d: out\nhave %s\nwant %s", i, have, want)
 		}
 		drops, known := m.drops()
-		if have := total(drops) - dropped; known && have != s.Expect.Dropped {
+		if have := total(drops) - dropped; known && have != s.Expect.Dropped && !in.loose {
 			t.Errorf("step %d: %d dropped, want %d: %v", i, have, s.Expect.Dropped, drops)
 		}
 		dropped = total(drops)
-		if s.Query != nil {
+		if s.Query != nil && !in.loose {
 			in.compareGot(t, i, s, got)
 		}
 		if err := m.interrupt(i); err != nil {
@@ -367,7 +369,7 @@ func (in *interpreter) end(t *testing.T, m machine) {
 			t.Errorf("store %s\nhave %s\nwant %s", name, have, want)
 		}
 	}
-	if drops, known := m.drops(); known && total(drops) != in.c.Expect.Dropped {
+	if drops, known := m.drops(); known && total(drops) != in.c.Expect.Dropped && !in.loose {
 		t.Errorf("%d dropped, want %d", total(drops), in.c.Expect.Dropped)
 	}
 }

@@ -21,6 +21,7 @@ type interpreter struct {
 	readables map[string]readable
 	refused   error           // what the compiler refuses
 	made      map[string]bool // the repartition topics that we make under the library's names
+	loose     bool            // only what the stores hold in the end is compared
 }
 
 // storeReader reads a store of a case.
