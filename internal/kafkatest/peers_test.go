@@ -3,6 +3,7 @@ package kafkatest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -87,25 +88,28 @@ func startKafkaIn(t *testing.T, dir string) string {
 	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
-// freePorts returns a port that is free, as the one behind it is: Kafka's controller takes that.
+// freePorts returns a port that is free, as the one behind it is: Kafka's controller takes that. Kafka cannot be given port 0, and starts seconds later: the ports lie below
+// those that systems give to outgoing connections, one of which would take them meanwhile.
 func freePorts(t *testing.T) int {
 	t.Helper()
-	const tries = 100
+	const first, ports, tries = 20_000, 10_000, 100
 	for range tries {
-		first, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := first.Addr().(*net.TCPAddr).Port
-		second, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
-		first.Close()
-		if err == nil {
-			second.Close()
+		port := first + 2*rand.IntN(ports/2)
+		if free(port) && free(port+1) {
 			return port
 		}
 	}
 	t.Fatalf("no two free ports in %d tries", tries)
 	return 0
+}
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
 }
 
 // text writes a small text and returns its file and the counts of its words.
