@@ -217,6 +217,55 @@ var recipes = map[string]func(b *stream.Builder){
 		}, counts)
 		stream.To(every10th, out)
 	},
+	"to table": func(b *stream.Builder) {
+		latest := statestore.KeyValue("latest", serde.String, serde.Int64)
+
+		table := ktable.ToTable(stream.From(b, numbers), latest)
+		doubled := ktable.MapValues(table, func(n int64) int64 { return 2 * n }) // with a store as a third argument it is kept
+		stream.To(ktable.ToStream(doubled), totals)
+	},
+	"sliding": func(b *stream.Builder) {
+		highest := statestore.Window("highest", serde.String, serde.Int64)
+
+		grouped := stream.GroupByKey(stream.From(b, numbers))
+		windows := stream.WindowBy(grouped, stream.Sliding(time.Minute).Grace(10*time.Second))
+		peaks := ktable.ReduceWindows(windows, func(sofar, n int64) int64 { return max(sofar, n) }, highest)
+		stream.ForEach(ktable.ToStream(peaks), func(w stream.Windowed[string], n int64) {})
+	},
+	"outer join": func(b *stream.Builder) {
+		state := stream.NewJoinState("either", serde.String, serde.String, serde.Int64)
+
+		joined := stream.OuterJoin(stream.From(b, in), stream.From(b, numbers),
+			func(text string, n int64, has stream.Sides) string { return fmt.Sprint(text, n, has) },
+			stream.Within(5*time.Minute).After(0), state)
+		stream.To(joined, out)
+	},
+	"punctuator": func(b *stream.Builder) {
+		sums := statestore.KeyValue("sums", serde.String, serde.Int64)
+
+		minutely := stream.Process(stream.From(b, numbers), func(p *stream.Processor[string, int64]) func(*stream.Record[string, int64]) error {
+			store := stream.Store(p, sums)
+			p.Every(stream.WallClock, time.Minute, func(now int64) error {
+				for e, err := range store.All() {
+					if err != nil {
+						return err
+					}
+					if err := p.Forward(stream.Record[string, int64]{Key: e.Key, Value: e.Value, Timestamp: now}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			return func(r *stream.Record[string, int64]) error {
+				sum, _, err := store.Get(r.Key)
+				if err != nil {
+					return err
+				}
+				return store.Put(r.Key, sum+r.Value, r.Timestamp)
+			}
+		}, sums)
+		stream.To(minutely, totals)
+	},
 }
 
 func TestRecipesBuild(t *testing.T) {
