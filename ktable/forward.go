@@ -51,6 +51,18 @@ func (f *forwarder[K, V]) forward(key K, c topology.Change[V], timestamp int64, 
 		f.noter.NoteHeaders(headers)
 		return f.noter.Spill()
 	}
+	return f.now(key, c, timestamp, headers)
+}
+
+// unkept hands on at once a change that the store did not take because it is too old to be kept: it will not hand it on.
+func (f *forwarder[K, V]) unkept(key K, c topology.Change[V], timestamp int64, headers []topology.Header) error {
+	if f.held && f.noter == nil {
+		return nil
+	}
+	return f.now(key, c, timestamp, headers)
+}
+
+func (f *forwarder[K, V]) now(key K, c topology.Change[V], timestamp int64, headers []topology.Header) error {
 	if !f.withOld {
 		var none V
 		c.Old, c.HasOld = none, false

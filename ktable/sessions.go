@@ -221,17 +221,18 @@ func (a *sessionAggregation[K, V, A]) dissolve(r *topology.Record[K, V]) error {
 	for i := range a.met {
 		e := &a.met[i]
 		c := topology.Change[A]{}
-		var err error
 		if a.forward.withOld && !a.forward.held {
 			// The functions may have changed their arguments in place: the old value is read again.
+			var err error
 			if c.Old, c.HasOld, err = a.store.FetchSession(r.Key, e.Start, e.End); err != nil {
 				return err
 			}
 		}
-		if _, err = a.store.Remove(r.Key, e.Start, e.End, r.Timestamp); err != nil {
+		stored, err := a.store.Remove(r.Key, e.Start, e.End, r.Timestamp)
+		if err != nil {
 			return err
 		}
-		if err = a.tell(r, e.Start, e.End, c); err != nil {
+		if err = a.tell(r, e.Start, e.End, c, stored); err != nil {
 			return err
 		}
 	}
@@ -255,15 +256,18 @@ func (a *sessionAggregation[K, V, A]) put(r *topology.Record[K, V], start, end i
 	if a.closing != nil && c.HasNew {
 		a.closing.add(r.Key, start, end)
 	}
-	return a.tell(r, start, end, c)
+	return a.tell(r, start, end, c, stored)
 }
 
 // tell hands a change of a session on. Its time is the session's end. Headers of single records say nothing about a session, but as in Kafka Streams those of the last one
 // go along when the store holds changes back.
-func (a *sessionAggregation[K, V, A]) tell(r *topology.Record[K, V], start, end int64, c topology.Change[A]) error {
+func (a *sessionAggregation[K, V, A]) tell(r *topology.Record[K, V], start, end int64, c topology.Change[A], stored bool) error {
 	var headers []topology.Header
 	if a.forward.held {
 		headers = r.Headers
+	}
+	if !stored {
+		return a.forward.unkept(stream.Windowed[K]{Key: r.Key, Start: start, End: end}, c, end, headers)
 	}
 	return a.forward.forward(stream.Windowed[K]{Key: r.Key, Start: start, End: end}, c, end, headers)
 }

@@ -268,5 +268,9 @@ func (a *windowing[K, V, A]) put(r *topology.Record[K, V], start int64, c topolo
 	if !stored && a.missed(start, a.store.ObservedTime()) {
 		a.drop(topology.DropLate)
 	}
-	return a.forward.forward(stream.Windowed[K]{Key: r.Key, Start: start, End: a.end(start)}, c, time, r.Headers)
+	key := stream.Windowed[K]{Key: r.Key, Start: start, End: a.end(start)}
+	if !stored {
+		return a.forward.unkept(key, c, time, r.Headers)
+	}
+	return a.forward.forward(key, c, time, r.Headers)
 }

@@ -26,7 +26,7 @@ func (in *interpreter) internal(t *testing.T, m machine) {
 			bare := strings.HasSuffix(topic, joinChangelog) || strings.HasSuffix(topic, "-subscription-store-changelog")
 			headers := []any{}
 			// Of stores in the format with headers it also writes those of deletions.
-			bare = bare || in.c.Config.StoreFormat == "headers" && r[1] == nil
+			bare = bare || in.c.Config.StoreFormat == "headers" && r[1] == nil && strings.HasSuffix(topic, "-changelog")
 			if len(r) > 3 && !bare {
 				headers = r[3].([]any)
 			}
