@@ -42,8 +42,8 @@ const (
 	cachedMemTables = 2
 	// l0Tables is how many flushes lie beside each other before they are merged with what lies below, twice over as Pebble counts, and l0StopTables when commits wait for
 	// that. Pebble's own 4 rewrites the store at every second flush: too often for stores that change their entries again and again, and are mostly read in memory. What
-	// is merged late is windows that are gone by then; a read looks into six tables more, by their filters.
-	l0Tables     = 12
+	// is merged late is windows that are gone by then; a read looks into up to eight tables more, by their filters.
+	l0Tables     = 16
 	l0StopTables = 32
 	// bloomBits a key give one false positive in a hundred.
 	bloomBits = 10
