@@ -80,6 +80,9 @@ func decideConfigs(im *Image, env Env, c ResourceChange, replace bool) (*Configs
 	if err := checkConfigs(c.Resource.Type, next); err != nil {
 		return nil, err
 	}
+	if c.Resource.Type == ResourceTopic && im.topics[c.Resource.Name] == nil { // Kafka looks at the values before it looks for the topic
+		return nil, fault(kerr.UnknownTopicOrPartition, "The topic '%s' does not exist.", c.Resource.Name)
+	}
 	if c.Resource.Type == ResourceGroup {
 		if err := settings.CheckGroup(env.Settings, next); err != nil {
 			return nil, &Fault{kerr.InvalidConfig, err.Error()}
@@ -106,9 +109,6 @@ func checkChange(im *Image, c ResourceChange) error {
 		}
 		if err := CheckTopicName(c.Resource.Name); err != nil {
 			return err
-		}
-		if im.topics[c.Resource.Name] == nil {
-			return fault(kerr.UnknownTopicOrPartition, "The topic '%s' does not exist.", c.Resource.Name)
 		}
 	case ResourceBroker:
 		if c.Resource.Name == "" {

@@ -226,10 +226,10 @@ func placeNew(im *Image, env Env, t NewTopic, budget int64) ([]Partition, error)
 		factor = min(env.Settings.Int("default.replication.factor"), int64(len(im.brokers)))
 	}
 	switch {
-	case n <= 0:
-		return nil, fault(kerr.InvalidPartitions, "Number of partitions was set to an invalid non-positive value.")
 	case factor <= 0:
 		return nil, fault(kerr.InvalidReplicationFactor, "Replication factor must be larger than 0, or -1 to use the default value.")
+	case n <= 0:
+		return nil, fault(kerr.InvalidPartitions, "Number of partitions was set to an invalid non-positive value.")
 	case n > budget:
 		return nil, errTooManyPartitions()
 	}
