@@ -227,10 +227,10 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// dirty reports whether there is something to commit. Called with mu held.
+// dirty reports whether there is something to commit; a task that is being prepared has nothing yet, and its mark is not ours to read. Called with mu held.
 func (w *worker) dirty() bool {
 	for _, t := range w.order {
-		if t.dirty {
+		if t.running() && t.dirty {
 			return true
 		}
 	}
