@@ -104,13 +104,14 @@ func (p *planner) settle() {
 	}
 }
 
-// derive gives counts to repartition topics whose writers' sources are all known. It reports whether there was one.
+// derive widens repartition topics to what their writers' sources are known to have, and reports whether there was one to widen. Topics that feed each other in a
+// circle become as wide as what comes in from outside.
 func (p *planner) derive() (changed bool) {
 	for _, r := range p.topo.reparts {
-		if p.known[r.ref] > 0 {
+		if p.enforced[r.ref] {
 			continue
 		}
-		if n := p.width(p.topo.subOf(r.sink)); n > 0 {
+		if n := p.width(p.topo.subOf(r.sink)); n > p.known[r.ref] {
 			p.known[r.ref] = n
 			changed = true
 		}
@@ -118,15 +119,11 @@ func (p *planner) derive() (changed bool) {
 	return changed
 }
 
-// width is the highest count among a sub-topology's sources, 0 while one is unknown.
+// width is the highest count among a sub-topology's sources that are known, 0 when none is.
 func (p *planner) width(s *Subtopology) (n int32) {
 	for _, src := range s.sources {
 		for _, ref := range src.Topics {
-			c := p.known[ref]
-			if c == 0 {
-				return 0
-			}
-			n = max(n, c)
+			n = max(n, p.known[ref])
 		}
 	}
 	return n

@@ -66,6 +66,22 @@ func TestPlanFollowsChainsOfRepartitionTopics(t *testing.T) {
 	}
 }
 
+// TestPlanMakesTopicsOfACircleAsWideAsWhatComesIn: a sub-topology reads what it writes itself, or what another makes of that.
+func TestPlanMakesTopicsOfACircleAsWideAsWhatComesIn(t *testing.T) {
+	b := stream.NewBuilder()
+	in := stream.From(b, text("in"))
+	once := stream.Repartition(in, text("once"))
+	twice := stream.Repartition(stream.Merge(once, stream.Repartition(stream.From(b, text("wide")), text("far"))), text("twice"))
+	stream.To(stream.Merge(stream.Merge(in, once), twice), text("out"))
+	p, err := build(t, b).Plan("app", cluster(map[string]int32{"in": 3, "wide": 5}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if have, want := fmt.Sprint(planned(p)), "map[app-far-repartition:5 app-once-repartition:5 app-twice-repartition:5]"; have != want {
+		t.Errorf("topics %s, want %s", have, want)
+	}
+}
+
 func joinTopology(t *testing.T, rekey bool, partitions int) *topology.Topology {
 	b := stream.NewBuilder()
 	customers := ktable.From(b, text("customers"), statestore.KeyValue("customers", serde.String, serde.String))
