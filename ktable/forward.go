@@ -56,10 +56,15 @@ func (f *forwarder[K, V]) forward(key K, c topology.Change[V], timestamp int64, 
 
 // unkept hands on at once a change that the store did not take because it is too old to be kept: it will not hand it on.
 func (f *forwarder[K, V]) unkept(key K, c topology.Change[V], timestamp int64, headers []topology.Header) error {
-	if f.held && f.noter == nil {
+	if f.held && f.noter == nil || f.ignores(c) {
 		return nil
 	}
 	return f.now(key, c, timestamp, headers)
+}
+
+// ignores tells whether a change that the store did not take is none: where changes are held back, no result after none is not one.
+func (f *forwarder[K, V]) ignores(c topology.Change[V]) bool {
+	return f.held && f.noter != nil && !c.HasNew
 }
 
 func (f *forwarder[K, V]) now(key K, c topology.Change[V], timestamp int64, headers []topology.Header) error {

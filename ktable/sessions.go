@@ -250,7 +250,7 @@ func (a *sessionAggregation[K, V, A]) put(r *topology.Record[K, V], start, end i
 	if err != nil {
 		return err
 	}
-	if !stored && a.missed(end, a.store.ObservedTime()) {
+	if !stored && !a.forward.ignores(c) && a.missed(end, a.store.ObservedTime()) {
 		a.drop(topology.DropLate)
 	}
 	if a.closing != nil && c.HasNew {

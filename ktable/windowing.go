@@ -265,7 +265,7 @@ func (a *windowing[K, V, A]) put(r *topology.Record[K, V], start int64, c topolo
 	if err != nil {
 		return err
 	}
-	if !stored && a.missed(start, a.store.ObservedTime()) {
+	if !stored && !a.forward.ignores(c) && a.missed(start, a.store.ObservedTime()) {
 		a.drop(topology.DropLate)
 	}
 	key := stream.Windowed[K]{Key: r.Key, Start: start, End: a.end(start)}
