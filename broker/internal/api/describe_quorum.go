@@ -5,10 +5,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-)
 
-// metadataTopic is what Kafka calls the log of the cluster's metadata. It cannot be read here, only described.
-const metadataTopic = "__cluster_metadata"
+	"github.com/millrace-io/millrace/broker/internal/controller"
+)
 
 // handleDescribeQuorum describes who agrees on the metadata: this broker, with itself.
 func handleDescribeQuorum(_ context.Context, n *Node, r *Request) (kmsg.Response, error) {
@@ -40,7 +39,7 @@ func (n *Node) quorumOf(topic string, number int32, alone bool) kmsg.DescribeQuo
 	p.Partition = number
 	text := ""
 	p.ErrorMessage = &text
-	if topic != metadataTopic || number != 0 || !alone {
+	if topic != controller.MetadataTopic || number != 0 || !alone {
 		text = "This server does not host this topic-partition."
 		p.ErrorCode = kerr.UnknownTopicOrPartition.Code
 		return p

@@ -106,7 +106,7 @@ func (m *metadataAnswer) missing(ctx context.Context, names []string, mayCreate 
 	var wanted []string
 	if mayCreate {
 		for _, name := range names {
-			if controller.CheckTopicName(name) == nil && name != metadataTopic && len(wanted) < maxAutoCreated {
+			if controller.CheckTopicName(name) == nil && name != controller.MetadataTopic && len(wanted) < maxAutoCreated {
 				wanted = append(wanted, name)
 			}
 		}

@@ -19,6 +19,9 @@ const (
 	TransactionsTopic = "__transaction_state"
 )
 
+// MetadataTopic is what Kafka calls the log of the cluster's metadata. It cannot be read here, only described, and nobody may have a topic of that name.
+const MetadataTopic = "__cluster_metadata"
+
 // IsInternal reports whether clients may not write to the topic.
 func IsInternal(topic string) bool { return topic == OffsetsTopic || topic == TransactionsTopic }
 

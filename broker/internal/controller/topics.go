@@ -89,9 +89,6 @@ func CreateTopics(im *Image, env Env, topics []NewTopic) ([]Record, []CreatedTop
 	return records, out
 }
 
-// metadataTopic is the name under which Kafka keeps the cluster's metadata; nobody may have a topic of that name.
-const metadataTopic = "__cluster_metadata"
-
 func countNames[T any](list []T, name func(T) string) map[string]int {
 	n := make(map[string]int, len(list))
 	for _, e := range list {
@@ -104,8 +101,8 @@ func decideTopic(im *Image, env Env, t NewTopic, made map[string]bool, budget *i
 	if err := CheckTopicName(t.Name); err != nil {
 		return nil, err
 	}
-	if t.Name == metadataTopic {
-		return nil, fault(kerr.InvalidRequest, "Creation of internal topic %s is prohibited.", metadataTopic)
+	if t.Name == MetadataTopic {
+		return nil, fault(kerr.InvalidRequest, "Creation of internal topic %s is prohibited.", MetadataTopic)
 	}
 	if im.topics[t.Name] != nil {
 		return nil, fault(kerr.TopicAlreadyExists, "Topic '%s' already exists.", t.Name)
