@@ -34,7 +34,7 @@ type conn struct {
 	ip     string
 	in     incoming // the request in process; owned by the serving goroutine
 
-	follower follower
+	sequel sequel // what follows the answers
 
 	mu   sync.Mutex
 	busy bool // a request is in process; guarded by mu
@@ -143,8 +143,8 @@ func (c *conn) one(ctx context.Context) error {
 	counts := c.server.node.Meter.Of(req.Key)
 	api.CountErrors(counts, resp) // before write, which releases the answer
 	if f, ok := resp.(api.Followed); ok {
-		c.follower.begin(f)
-		defer c.follower.done()
+		c.sequel.begin(f)
+		defer c.sequel.done()
 	}
 	err = c.write(req, resp)
 	sent := time.Now()

@@ -7,14 +7,14 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/api"
 )
 
-// follower does what follows the answers of one connection, one answer after another: when the answer is written or given up, or after followPatience beside its
+// sequel does what follows the answers of one connection, one answer after another: when the answer is written or given up, or after followPatience beside its
 // writing. A client that does not read its answers holds nothing up that others wait for.
 //
 // Its timer is not stopped with each answer: setting one wakes a thread that sleeps until the next timer, which costs more than the answer. It runs on, and when
 // it fires it looks whether what is due by now was done.
 //
 // The zero value is ready.
-type follower struct {
+type sequel struct {
 	mu sync.Mutex
 	// The fields below are guarded by mu.
 	next  api.Followed // what follows the answer that is being written; nil: nothing, or it was begun
@@ -23,42 +23,42 @@ type follower struct {
 }
 
 // begin says that an answer is about to be written. done is to be called behind it.
-func (w *follower) begin(f api.Followed) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.next, w.since = f, time.Now()
-	if !w.armed {
-		w.armed = true
-		time.AfterFunc(followPatience, w.late)
+func (s *sequel) begin(f api.Followed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next, s.since = f, time.Now()
+	if !s.armed {
+		s.armed = true
+		time.AfterFunc(followPatience, s.late)
 	}
 }
 
 // done does what follows the answer, unless it was begun for the answer took long.
-func (w *follower) done() {
-	w.mu.Lock()
-	f := w.next
-	w.next = nil
-	w.mu.Unlock()
+func (s *sequel) done() {
+	s.mu.Lock()
+	f := s.next
+	s.next = nil
+	s.mu.Unlock()
 	if f != nil {
 		f.After()
 	}
 }
 
 // late is called by the timer, on a goroutine of its own.
-func (w *follower) late() {
-	w.mu.Lock()
-	f := w.next
-	left := followPatience - time.Since(w.since)
+func (s *sequel) late() {
+	s.mu.Lock()
+	f := s.next
+	left := followPatience - time.Since(s.since)
 	switch {
 	case f == nil:
-		w.armed = false
+		s.armed = false
 	case left > 0: // an answer that began after the timer did
-		time.AfterFunc(left, w.late)
+		time.AfterFunc(left, s.late)
 		f = nil
 	default:
-		w.next, w.armed = nil, false
+		s.next, s.armed = nil, false
 	}
-	w.mu.Unlock()
+	s.mu.Unlock()
 	if f != nil {
 		f.After()
 	}

@@ -19,7 +19,7 @@ func (f *followed) After() { f.calls.Add(1) }
 
 func TestWhatFollowsAnAnswerIsDoneBehindItAndOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w follower
+		var w sequel
 		for range 3 {
 			var f followed
 			w.begin(&f)
@@ -42,7 +42,7 @@ func TestWhatFollowsAnAnswerIsDoneBehindItAndOnce(t *testing.T) {
 // The timer runs since the first answer; patience counts from the answer's own beginning all the same.
 func TestWhatFollowsAnAnswerWaitsForItsOwnPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w follower
+		var w sequel
 		var quick, slow followed
 		w.begin(&quick)
 		w.done()
