@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/millrace-io/millrace/broker/internal/commitlog"
 	"github.com/millrace-io/millrace/broker/internal/controller"
 )
 
@@ -38,19 +38,9 @@ type store struct {
 // errRefused is a write that the operating system refused for want of room or rights: nothing of it counts, and it may be tried again.
 var errRefused = errors.New("the metadata cannot be written now")
 
-// isRefusal tells whether a call other than a flush failed without a doubt about what the disk holds.
-func isRefusal(err error) bool {
-	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EMFILE, syscall.ENFILE} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
-}
-
-// writeError says in which of the two ways a write failed.
+// writeError says in which of the two ways a call other than a flush failed.
 func writeError(what string, err error) error {
-	if isRefusal(err) {
+	if commitlog.IsRefusal(err) {
 		return fmt.Errorf("cluster: %s: %w: %w", what, errRefused, err)
 	}
 	return fmt.Errorf("cluster: %s: %w", what, err)
