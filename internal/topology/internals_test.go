@@ -1,11 +1,14 @@
 package topology
 
 import (
+	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/stream/serde"
 )
 
 // TestPartitionForIsKafkas uses the hashes that Kafka's own clients compute.
@@ -75,6 +78,39 @@ func (e *clockEnv) Send(TopicRef, int32, *RawRecord) error { return nil }
 func (e *clockEnv) Now() int64                             { return e.now }
 func (e *clockEnv) RequestCommit()                         {}
 func (e *clockEnv) Dropped(string, DropReason)             {}
+
+// topicsEnv remembers where records went.
+type topicsEnv struct {
+	clockEnv
+	sent []string
+}
+
+func (e *topicsEnv) Send(t TopicRef, _ int32, r *RawRecord) error {
+	e.sent = append(e.sent, t.Name+"="+string(r.Value))
+	return nil
+}
+
+func TestSinkForgetsTopicsItChoseLongAgo(t *testing.T) {
+	env := &topicsEnv{}
+	s := &sender[string, string]{task: &Task{}, env: env, at: new(int32), chosen: map[string]*target[string, string]{}}
+	s.spec.Choose = func(_ context.Context, r *Record[string, string]) (TopicRef, Serdes[string, string], error) {
+		return TopicRef{Name: r.Key}, Serdes[string, string]{Key: serde.String, Value: serde.String}, nil
+	}
+	var want []string
+	for n := range 2*maxChosen + 2 {
+		topic, value := strconv.Itoa(n%(maxChosen+1)), strconv.Itoa(n)
+		if err := s.sendChosen(&Record[string, string]{Key: topic, Value: value}); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, topic+"="+value)
+		if len(s.chosen) > maxChosen {
+			t.Fatalf("%d topics are remembered after %d were chosen, want at most %d", len(s.chosen), n+1, maxChosen)
+		}
+	}
+	if !slices.Equal(env.sent, want) {
+		t.Error("a topic that was forgotten did not get its record")
+	}
+}
 
 // scheduled is a task whose only operator schedules a punctuator.
 func scheduled(t *testing.T, env Env, clock Clock, interval int64, fire func(int64) error) (task *Task, cancel *func()) {

@@ -85,8 +85,12 @@ type sender[K, V any] struct {
 	// Only where topics are chosen.
 	ctx      context.Context
 	failFunc func(error) error
-	chosen   map[string]*target[K, V]
+	chosen   map[string]*target[K, V] // at most maxChosen, by name
 }
+
+// maxChosen bounds the topics that a sink remembers: names may come from records, and each costs some 500 bytes and its buffers, 2 MiB in all with small records. A sink
+// that chooses more begins anew.
+const maxChosen = 4096
 
 func (s *sender[K, V]) target(ref TopicRef, serdes Serdes[K, V]) (t *target[K, V], err error) {
 	t = &target[K, V]{encoder: newEncoder(serdes), ref: ref}
@@ -158,7 +162,7 @@ func (s *sender[K, V]) sendChosen(r *Record[K, V]) error {
 
 var errNoSerdes = errors.New("the topic has no serdes")
 
-// choose takes in a topic that is chosen for the first time.
+// choose takes in a topic that is chosen for the first time, or the first time since it was forgotten.
 func (s *sender[K, V]) choose(ref TopicRef, serdes Serdes[K, V]) (*target[K, V], error) {
 	if err := checkTopicName(ref.Name); err != nil {
 		return nil, s.failFunc(err)
@@ -169,6 +173,9 @@ func (s *sender[K, V]) choose(ref TopicRef, serdes Serdes[K, V]) (*target[K, V],
 	t, err := s.target(ref, serdes)
 	if err != nil {
 		return nil, s.fail(err)
+	}
+	if len(s.chosen) >= maxChosen {
+		clear(s.chosen)
 	}
 	s.chosen[ref.Name] = t
 	return t, nil
