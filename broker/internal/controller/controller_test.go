@@ -135,7 +135,7 @@ func TestATopicMadeAgainHasAnotherID(t *testing.T) {
 	if first.Partitions != 3 {
 		t.Fatalf("%d partitions by default, want 3", first.Partitions)
 	}
-	records, out := DeleteTopics(w.im, []TopicRef{{Name: "t"}})
+	records, out := DeleteTopics(w.im, []TopicRef{{Name: "t", Named: true}})
 	if out[0].Err != nil || out[0].ID != first.ID {
 		t.Fatalf("deleted %+v", out[0])
 	}
@@ -240,7 +240,7 @@ func TestRandomHistoriesReplayToTheSameImage(t *testing.T) {
 		case 0, 1:
 			w.create(NewTopic{Name: name, Partitions: int32(r.IntN(4)), Replication: int16(r.IntN(4))})
 		case 2:
-			records, _ := DeleteTopics(w.im, []TopicRef{{Name: name}})
+			records, _ := DeleteTopics(w.im, []TopicRef{{Name: name, Named: true}})
 			w.apply(records...)
 		case 3:
 			records, _ := CreatePartitions(w.im, []Growth{{Topic: name, Count: int32(r.IntN(8))}})

@@ -258,8 +258,6 @@ type TopicRef struct {
 	ID    TopicID
 }
 
-func (r TopicRef) named() bool { return r.Named || r.Name != "" }
-
 // DeletedTopic is the answer to a TopicRef.
 type DeletedTopic struct {
 	Name  string
@@ -279,14 +277,14 @@ func DeleteTopics(im *Image, refs []TopicRef) ([]Record, []DeletedTopic) {
 	twice := namedInBothWays(im, refs)
 	for _, ref := range refs {
 		n := seen[ref]
-		if n == 0 || !ref.named() && twice[ref.ID] {
+		if n == 0 || !ref.Named && twice[ref.ID] {
 			continue // answered, or to be answered by its name
 		}
 		seen[ref] = 0
-		d := DeletedTopic{Name: ref.Name, Named: ref.named(), ID: ref.ID}
+		d := DeletedTopic{Name: ref.Name, Named: ref.Named, ID: ref.ID}
 		t, err := im.find(ref)
 		switch {
-		case n > 1 && ref.named():
+		case n > 1 && ref.Named:
 			d.Err = fault(kerr.InvalidRequest, "Duplicate topic name.")
 		case n > 1:
 			d.Err = fault(kerr.InvalidRequest, "Duplicate topic id.")
@@ -308,7 +306,7 @@ func DeleteTopics(im *Image, refs []TopicRef) ([]Record, []DeletedTopic) {
 func namedInBothWays(im *Image, refs []TopicRef) map[TopicID]bool {
 	byID, both := map[TopicID]bool{}, map[TopicID]bool{}
 	for _, ref := range refs {
-		byID[ref.ID] = byID[ref.ID] || !ref.named()
+		byID[ref.ID] = byID[ref.ID] || !ref.Named
 	}
 	for _, ref := range refs {
 		if t := im.topics[ref.Name]; t != nil && byID[t.ID] {
@@ -321,13 +319,13 @@ func namedInBothWays(im *Image, refs []TopicRef) map[TopicID]bool {
 func (im *Image) find(ref TopicRef) (*Topic, error) {
 	var t *Topic
 	switch {
-	case ref.named() && ref.ID != TopicID{}:
+	case ref.Named && ref.ID != TopicID{}:
 		return nil, fault(kerr.InvalidRequest, "You may not specify both topic name and topic id.")
 	case ref.ID != TopicID{}:
 		if t = im.byID[ref.ID]; t == nil {
 			return nil, fault(kerr.UnknownTopicID, "This server does not host this topic ID.")
 		}
-	case !ref.named():
+	case !ref.Named:
 		return nil, fault(kerr.InvalidRequest, "Neither topic name nor id were specified.")
 	default:
 		if t = im.topics[ref.Name]; t == nil {
