@@ -76,7 +76,7 @@ func (a *fetchAnswer) AppendPieces(head []byte) ([]Piece, int) {
 	for i := range a.Topics {
 		t := &a.Topics[i]
 		switch {
-		case v >= 13:
+		case v >= fetchTopicIDs:
 			g.kept = kbin.AppendUuid(g.kept, t.TopicID)
 		case g.flexible:
 			g.kept = kbin.AppendCompactString(g.kept, t.Topic)

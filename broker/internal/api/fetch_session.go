@@ -143,7 +143,7 @@ func (s *FetchSessions) resume(req *kmsg.FetchRequest, now time.Time) (*fetchPla
 	}
 	session.mu.Lock()
 	switch {
-	case session.byID != (req.Version >= 13):
+	case session.byID != (req.Version >= fetchTopicIDs):
 		session.mu.Unlock()
 		return nil, kerr.FetchSessionTopicIDError
 	case session.epoch != req.SessionEpoch:
@@ -194,7 +194,7 @@ func (s *FetchSessions) open(req *kmsg.FetchRequest, parts []*fetchPart, now tim
 	if len(parts) > maxSessionPartitions {
 		return nil
 	}
-	session := &fetchSession{epoch: nextEpoch(initialEpoch), byID: req.Version >= 13, used: now, parts: slices.Clone(parts), index: map[fetchKey]*fetchPart{}}
+	session := &fetchSession{epoch: nextEpoch(initialEpoch), byID: req.Version >= fetchTopicIDs, used: now, parts: slices.Clone(parts), index: map[fetchKey]*fetchPart{}}
 	for _, p := range parts {
 		session.index[p.fetchKey] = p
 	}
@@ -272,7 +272,7 @@ func eachPartition(req *kmsg.FetchRequest, yield func(*fetchPart)) {
 }
 
 func keyOf(version int16, topic string, id controller.TopicID, number int32) fetchKey {
-	if version >= 13 {
+	if version >= fetchTopicIDs {
 		return fetchKey{id: id, number: number}
 	}
 	return fetchKey{topic: topic, number: number}
