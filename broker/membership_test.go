@@ -20,8 +20,7 @@ func TestPartitionsAddedUnderLoadLoseNothing(t *testing.T) {
 	b := brokertest.Start(t, broker.Config{})
 	createTopic(t, b, "t", 1, nil)
 	cl := b.Client(t, kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.ProducerLinger(0))
-	var mu sync.Mutex
-	var acked []string
+	var acked []string // the producer's until it has ended
 	produced, stop := make(chan struct{}, 1), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -36,9 +35,7 @@ func TestPartitionsAddedUnderLoadLoseNothing(t *testing.T) {
 				t.Errorf("record %d: %v", n, err)
 				return
 			}
-			mu.Lock()
 			acked = append(acked, value)
-			mu.Unlock()
 			select {
 			case produced <- struct{}{}:
 			default:
