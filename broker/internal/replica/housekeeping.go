@@ -82,7 +82,7 @@ func (m *Manager) flushDue() {
 		if m.stopping() {
 			return
 		}
-		_ = p.flush(p.log.End()) // a failure is logged and takes the partition offline
+		_ = p.flush(p.log.End()) // a failure is logged and takes the partition or the directory offline
 	}
 }
 
@@ -96,7 +96,7 @@ func (m *Manager) checkpoint() {
 		dirty := !p.appended.IsZero()
 		p.mu.Unlock()
 		if dirty {
-			_ = p.flush(p.log.End()) // a failure is logged and takes the partition offline
+			_ = p.flush(p.log.End()) // a failure is logged and takes the partition or the directory offline
 		}
 	}
 	if m.Err() != nil {
