@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/broker/internal/coordinator/entry"
@@ -157,12 +158,39 @@ func decode(r entry.Record) (c Change, known bool, err error) {
 	if binary.BigEndian.Uint16(r.Value) > valueVersion {
 		return c, false, nil
 	}
+	if err := checkTags(r.Value); err != nil {
+		return c, false, fmt.Errorf("txn: value of %q: %w", c.ID, err)
+	}
 	var v kmsg.TxnMetadataValue
 	if err := v.ReadFrom(r.Value); err != nil {
 		return c, false, fmt.Errorf("txn: value of %q: %w", c.ID, err)
 	}
 	c.Next, err = fromValue(c.ID, &v)
 	return c, err == nil, err
+}
+
+// checkTags refuses a value that has fewer tagged fields than it says: kmsg would look for each of them, up to 2^32.
+func checkTags(value []byte) error {
+	b := kbin.Reader{Src: value}
+	if b.Int16() < valueVersion {
+		return nil
+	}
+	b.Span(8 + 2 + 4 + 1)
+	for n := b.CompactArrayLen(); n > 0 && b.Ok(); n-- {
+		b.CompactString()
+		b.Span(4 * int(max(b.CompactArrayLen(), 0)))
+		skipTags(&b)
+	}
+	b.Span(8 + 8)
+	skipTags(&b)
+	return b.Complete()
+}
+
+func skipTags(b *kbin.Reader) {
+	for n := b.Uvarint(); n > 0 && b.Ok(); n-- {
+		b.Uvarint()
+		b.Span(int(b.Uvarint()))
+	}
 }
 
 func fromValue(id string, v *kmsg.TxnMetadataValue) (*Transaction, error) {

@@ -130,13 +130,16 @@ func TestRecordsOfNewerProgramsAreSkippedAndCounted(t *testing.T) {
 func TestGarbageIsSaidAndChangesNothing(t *testing.T) {
 	whole := Change{"x", sample()}.Record()
 	badState := Change{"x", sample()}.Record()
-	badState.Value[16] = 6 // Dead is never written
+	badState.Value[16] = 6                                                                                         // Dead is never written
+	tags := 17 + 1 + len("\x02a") + 1 + 2*4                                                                        // where the first topic's tagged fields begin
+	manyTags := entry.Record{Key: whole.Key, Value: append(whole.Value[:tags:tags], 0xff, 0xff, 0xff, 0xff, 0x0f)} // 2^32-1 of them
 	for name, r := range map[string]entry.Record{
 		"no key":          {Key: nil, Value: whole.Value},
 		"half a key":      {Key: whole.Key[:3], Value: whole.Value},
 		"an empty value":  {Key: whole.Key, Value: []byte{}},
 		"half a value":    {Key: whole.Key, Value: whole.Value[:20]},
 		"a state no more": badState,
+		"too many tags":   manyTags,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := New(Config{})
@@ -153,6 +156,7 @@ func FuzzApply(f *testing.F) {
 	r := Change{"x", sample()}.Record()
 	f.Add(r.Key, r.Value)
 	f.Add(r.Key, []byte(nil))
+	f.Add(r.Key, append(r.Value[:len(r.Value):len(r.Value)], 0x02, 0x02, 0x00, 0x95, 0x95, 0x95, 0x03))
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		const limit = 1 << 16
 		if len(key)+len(value) > limit {
