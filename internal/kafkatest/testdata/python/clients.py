@@ -63,9 +63,7 @@ def kafka_python(address):
     assert sum(ends.values()) == len(want), ends
     c.close()
     again = consumer()
-    while not again.assignment():
-        again.poll(timeout_ms=100, max_records=1, update_offsets=False)
-    where = sum(again.position(p) for p in again.assignment())
+    where = sum(again.committed(TopicPartition(topic, p)) for p in range(3))  # no short polls: the client loses an assignment that comes just when one ends
     assert where == len(want), where
     again.close()
 
