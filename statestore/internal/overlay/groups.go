@@ -16,7 +16,7 @@ import "bytes"
 // after it, which is quick for as many windows as a key can have.
 type groups struct {
 	built bool
-	slots []uint64 // hash<<32 | group+1; 0 is free. Its length is a power of two.
+	slots slots // hash<<32 | group+1
 	list  []group
 	words []uint32
 	free  [maxClass + 1]uint32 // pieces of words to use again: the position of the first + 1; its first word leads on
@@ -120,30 +120,11 @@ func (g *groups) insert(t *Table, i uint32) {
 // add makes a group of one entry.
 func (g *groups) add(t *Table, name []byte, i uint32) {
 	if 4*(len(g.list)+1) > 3*len(g.slots) {
-		g.grow()
+		g.slots = g.slots.grown()
 	}
 	g.last = uint32(len(g.list))
 	g.list = append(g.list, group{name: t.entries[i].key, nameLen: uint32(len(name)), n: 1, word: [groupInline]uint32{i}})
-	g.link(uint64(t.hash(name))<<32 | uint64(len(g.list)))
-}
-
-func (g *groups) link(slot uint64) {
-	mask := uint32(len(g.slots) - 1)
-	at := uint32(slot>>32) & mask
-	for g.slots[at] != 0 {
-		at = (at + 1) & mask
-	}
-	g.slots[at] = slot
-}
-
-func (g *groups) grow() {
-	old := g.slots
-	g.slots = make([]uint64, max(minSlots, 2*len(old)))
-	for _, slot := range old {
-		if slot != 0 {
-			g.link(slot)
-		}
-	}
+	g.slots.link(uint64(t.hash(name))<<32 | uint64(len(g.list)))
 }
 
 // makeRoom gives a group a piece, or one twice as large, when it has no place for another entry.

@@ -12,7 +12,7 @@ import (
 // Slices that a method returns are valid until the next call that changes the table.
 type Table struct {
 	seed    maphash.Seed
-	slots   []uint64 // hash<<32 | index+1; 0 is free. Its length is a power of two.
+	slots   slots // hash<<32 | index+1
 	entries []entry
 	last    uint32 // the entry that find returned last, or none
 	arena   arena
@@ -72,7 +72,6 @@ const (
 	none = ^uint32(0)
 	// entryBytes is what an entry takes besides key and value: the entry itself and its slots at the average load.
 	entryBytes = 32 + 12
-	minSlots   = 16
 )
 
 // New returns an empty table that keeps at most about cleanLimit bytes of clean entries.
@@ -154,7 +153,7 @@ func (t *Table) hash(key []byte) uint32 {
 // add appends an entry for a key that the table does not have. Its value is empty.
 func (t *Table) add(key []byte) uint32 {
 	if 4*(len(t.entries)+1) > 3*len(t.slots) {
-		t.grow()
+		t.slots = t.slots.grown()
 	}
 	r, b := t.arena.alloc(len(key))
 	copy(b, key)
@@ -163,29 +162,9 @@ func (t *Table) add(key []byte) uint32 {
 	if t.track {
 		t.pending = append(t.pending, pending{})
 	}
-	t.link(uint64(t.hash(key))<<32 | uint64(i+1))
+	t.slots.link(uint64(t.hash(key))<<32 | uint64(i+1))
 	t.last = i
 	return i
-}
-
-// link stores a slot in the first free place after its hash.
-func (t *Table) link(slot uint64) {
-	mask := uint32(len(t.slots) - 1)
-	at := uint32(slot>>32) & mask
-	for t.slots[at] != 0 {
-		at = (at + 1) & mask
-	}
-	t.slots[at] = slot
-}
-
-func (t *Table) grow() {
-	old := t.slots
-	t.slots = make([]uint64, max(minSlots, 2*len(old)))
-	for _, slot := range old {
-		if slot != 0 {
-			t.link(slot)
-		}
-	}
 }
 
 // setValue stores a value, over the old one where it fits.
