@@ -137,15 +137,7 @@ func TestCalendarDaysTakeWhatIsLate(t *testing.T) {
 	b := stream.NewBuilder()
 	grouped := stream.GroupByKey(stream.From(b, in))
 	stream.To(ktable.ToStream(ktable.CountWindows(stream.WindowBy(grouped, days), store)), out)
-	topology, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := runtimetest.New(topology, runtimetest.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	for i, c := range []struct {
 		at   int64
 		want string

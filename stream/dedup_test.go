@@ -48,15 +48,7 @@ func TestDedupByTime(t *testing.T) {
 	in, out := stream.NewTopic("in", serde.String, serde.Bytes), stream.NewTopic("out", serde.String, serde.Bytes)
 	b := stream.NewBuilder()
 	stream.To(stream.Dedup(stream.From(b, in), func(_ string, v []byte) []byte { return v }, 10*time.Millisecond, statestore.Window("seen", serde.Bytes, serde.Int64)), out)
-	topology, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := runtimetest.New(topology, runtimetest.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d := runtimetest.Start(t, b, runtimetest.Config{})
 	for _, r := range []struct {
 		value string
 		time  int64
