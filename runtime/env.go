@@ -15,15 +15,9 @@ import (
 // env is what a task's operators see of the runtime. It is used on the worker's goroutine, under the worker's mu.
 type env struct {
 	t       *task
-	sinks   []sink
+	sinks   sinks
 	headers []record.Header // memory for Send
 	spread  uint32          // where records without a key go
-}
-
-// sink is a topic that the task has written to.
-type sink struct {
-	ref   topology.TopicRef
-	topic *client.Topic
 }
 
 // spreadRun is how many records without a key go to one partition before the next one's turn: batches fill, and no partition stays behind.
@@ -78,18 +72,16 @@ func (e *env) Partitions(ref topology.TopicRef) (int32, error) {
 	return t.Partitions(), nil
 }
 
-// sink finds a topic's handle. A task writes to few topics: a walk over them is faster than a map.
+// sink finds a topic's handle.
 func (e *env) sink(ref topology.TopicRef) (*client.Topic, error) {
-	for i := range e.sinks {
-		if e.sinks[i].ref == ref {
-			return e.sinks[i].topic, nil
-		}
+	if t := e.sinks.find(ref); t != nil {
+		return t, nil
 	}
 	t, err := e.t.w.topic(ref.Resolve(e.t.w.app.cfg.AppID))
 	if err != nil {
 		return nil, err
 	}
-	e.sinks = append(e.sinks, sink{ref, t})
+	e.sinks.add(ref, t)
 	return t, nil
 }
 
