@@ -749,7 +749,7 @@ func TestAnEmptyLogOpensInFewCalls(t *testing.T) {
 
 // TestALogThatWasClosedOpensInFewCalls guards the same for logs that hold something: none of their batches is read, however many there are.
 func TestALogThatWasClosedOpensInFewCalls(t *testing.T) {
-	const maxLists, maxOpens = 1, 5 // of the directory; of summary, two indexes, producers and epochs
+	const maxLists, maxOpens = 1, 6 // of the directory; of summary, two indexes, producers, epochs and their summary
 	var lists, opens, batches atomic.Int64
 	fsys := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
 		switch op.Kind {

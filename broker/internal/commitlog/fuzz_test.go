@@ -97,6 +97,7 @@ func FuzzSideFiles(f *testing.F) {
 	}
 	names := []string{
 		fileName(0, suffixSummary), fileName(0, suffixIndex), fileName(0, suffixTime), fileName(0, suffixTxn), fileName(end, suffixSnapshot), epochFile,
+		epochSummaryFile,
 	}
 	for i, name := range names {
 		good := fileBytes(f, mem, name)

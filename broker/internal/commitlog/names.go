@@ -20,6 +20,9 @@ const (
 	suffixDeleted  = ".deleted" // a segment's file that nobody reads any more; behind suffixLog
 	epochFile      = "leader-epoch-checkpoint"
 
+	// epochSummaryFile has no suffix: what is named after an offset has one.
+	epochSummaryFile = "leader-epoch-summary"
+
 	offsetDigits = 20
 )
 

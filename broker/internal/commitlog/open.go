@@ -90,7 +90,7 @@ func (l *Log) load(o *OpenOptions) error {
 	}
 	l.start.Store(int64(max(o.LogStart, l.segs()[0].base)))
 	l.cleaned = min(l.cleaned, l.End())
-	if err := l.recoverEpochs(o.Clean); err != nil {
+	if err := l.recoverEpochs(); err != nil {
 		return err
 	}
 	return l.recoverProducers(o, snapshotsAmong(names)) // of which recovery may have removed some
@@ -239,17 +239,8 @@ func (l *Log) recoverSegments(o *OpenOptions) error {
 }
 
 // recoverEpochs loads the epochs' checkpoint and adds what the segments past it tell.
-func (l *Log) recoverEpochs(clean bool) error {
-	entries, upTo, ok := loadEpochs(l.fs, l.dir)
-	switch {
-	case !ok:
-		entries, upTo = nil, l.LogStart()
-		if len(l.segs()) > 0 {
-			upTo = l.segs()[0].base
-		}
-	case upTo == wholeLog && !clean && len(entries) > 0: // Kafka wrote it, and we have written to the log since
-		upTo = entries[len(entries)-1].Start
-	}
+func (l *Log) recoverEpochs() error {
+	entries, upTo := loadEpochs(l.fs, l.dir)
 	l.epochs.entries = entries
 	l.epochs.cutEnd(l.End())
 	segs := l.segs()
