@@ -29,7 +29,7 @@ type parts struct {
 	hanging      *markers.Hanging
 
 	forget     func(drop func(context.Context)) // runs drop beside everything else
-	background sync.WaitGroup                   // what forget started, and hanging
+	background sync.WaitGroup                   // what forget started, hanging, and the watch of the data directory
 }
 
 // assemble opens everything in the data directory and puts it together.
@@ -53,7 +53,7 @@ func (s *Server) assemble() (_ *api.Node, _ *parts, err error) {
 	s.coordinate(p)
 	node := &api.Node{
 		ID: cfg.NodeID, DataDir: s.dir.shown(), Log: s.log, Now: cfg.Now, APIs: api.Table(), Settings: p.cluster.Settings,
-		Cluster: p.cluster, Replicas: p.replicas, Groups: p.groups, Transactions: p.transactions, DiskSpace: s.diskSpace,
+		Listeners: s.addresses, Cluster: p.cluster, Replicas: p.replicas, Groups: p.groups, Transactions: p.transactions, DiskSpace: s.diskSpace,
 		Answers: budget.New(answerMemory), Meter: newMeter(),
 		Sessions: api.NewFetchSessions(func() int { return int(p.cluster.Settings().Int("max.incremental.fetch.session.cache.slots")) }),
 	}
@@ -63,6 +63,7 @@ func (s *Server) assemble() (_ *api.Node, _ *parts, err error) {
 	p.cluster.Watch(p.replicas.Update)
 	p.cluster.Watch(p.lead)
 	p.replicas.Start()
+	p.background.Go(func() { s.dir.watch(s.ctx, p.replicas.Lose) })
 	p.background.Go(func() { p.hanging.Run(s.ctx, p.cluster.Settings().Duration("transaction.max.timeout.ms")) })
 	return node, p, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -40,7 +41,8 @@ type dataDir struct {
 	fs    vfs.FS
 	path  string
 	lock  io.Closer
-	clean bool // the last server closed everything
+	clean bool          // the last server closed everything
+	own   []os.FileInfo // what watched found at the opening
 }
 
 // openDataDir takes the directory for this process.
@@ -72,7 +74,11 @@ func openDataDir(files vfs.FS, path string) (_ *dataDir, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return d, d.takeMarker()
+	if err := d.takeMarker(); err != nil {
+		return nil, err
+	}
+	d.own, err = d.look()
+	return d, err
 }
 
 func (d *dataDir) notMade(err error) error {

@@ -12,6 +12,8 @@
 //
 //	a write or flush fails, however           the data directory is offline: all partitions, coordinators and changes of metadata answer KAFKA_STORAGE_ERROR or that
 //	                                          their coordinator is not available, which clients try again; /healthz is 503, and the log says it once
+//	the directory is removed, moved or        the same, within a second: what was acknowledged since then is lost with the directory, or is in it when it comes back
+//	replaced, or something mounted over it
 //	a call is refused (no room, no handles,   who asked is told KAFKA_STORAGE_ERROR; reads go on, and so do writes when it has passed
 //	a read-only file system)
 //	a batch does not hold, a file is gone     that partition is offline, and nothing of it is cut or served; the others work

@@ -1,10 +1,15 @@
 package broker_test
 
 import (
+	"errors"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -106,4 +111,48 @@ func describeDirs(c *brokertest.Conn) kmsg.DescribeLogDirsResponseDir {
 	req := kmsg.NewPtrDescribeLogDirsRequest()
 	req.Version = 4
 	return c.Ask(req).(*kmsg.DescribeLogDirsResponse).Dirs[0]
+}
+
+// What is written to a directory that somebody moved away would be found by no restart: the server notices by itself, and who waits is told.
+func TestAMovedDirectoryTakesTheServerOffline(t *testing.T) {
+	ctx := testContext(t)
+	var log lines
+	dir := filepath.Join(t.TempDir(), "data")
+	b := brokertest.Start(t, broker.Config{Dir: dir, Logger: log.logger()})
+	createTopic(t, b, "t", 1, nil)
+	produceAll(ctx, t, b.Client(t), "t", numerals(0, 5)...)
+	if err := os.Rename(dir, dir+"2"); err != nil {
+		t.Fatal(err)
+	}
+	c := b.Dial(t)
+	fetch := fetchAll("t")
+	fetch.Topics[0].Partitions[0].FetchOffset, fetch.MinBytes, fetch.MaxWaitMillis = 5, 1, int32(time.Minute.Milliseconds())
+	storage := kerr.KafkaStorageError.Code
+	if code := c.Ask(fetch).(*kmsg.FetchResponse).Topics[0].Partitions[0].ErrorCode; code != storage {
+		t.Errorf("who waits for records is answered with %v", kerr.ErrorForCode(code))
+	}
+	if code := c.Ask(produceRequest("t", 1, readyBatch(1, 10))).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode; code != storage {
+		t.Errorf("a produce is answered with %v", kerr.ErrorForCode(code))
+	}
+	if _, err := kadm.NewClient(b.Client(t)).CreateTopic(ctx, 1, 1, nil, "u"); !errors.Is(err, kerr.KafkaStorageError) {
+		t.Errorf("a topic is made with %v", err)
+	}
+	if status, body := page(t, b, "/healthz"); status != http.StatusServiceUnavailable || !strings.Contains(body, dir+" was removed or moved") {
+		t.Errorf("/healthz answers %d, %q", status, body)
+	}
+	if text := log.String(); strings.Count(text, "the data directory is offline") != 1 {
+		t.Errorf("the log does not say it once:\n%s", text)
+	}
+	b.Server.Kill()
+	b.Ended()
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something was written where the directory was: %v", err)
+	}
+	if err := os.Rename(dir+"2", dir); err != nil {
+		t.Fatal(err)
+	}
+	b.Resume()
+	if got := readAll(ctx, t, b, "t", 5); strings.Join(got, " ") != strings.Join(numerals(0, 5), " ") {
+		t.Errorf("when it is back the topic holds %q", got)
+	}
 }

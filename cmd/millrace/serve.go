@@ -132,8 +132,9 @@ func brokerCommand() *cobra.Command {
 A kill at any moment loses nothing that was acknowledged; what a power loss takes is the choice of --flush. With --metrics it serves what Prometheus scrapes at /metrics, under the names that Apache Kafka's metrics
 have behind their usual exporter, and at /healthz whether it can do its work.
 
-When a write or flush fails, the data directory is offline: clients are told to try again, /healthz says 503, and a restart reads every byte before it goes on. A full disk or a
-read-only one refuses what has to be written, and everything goes on when there is room again.`,
+When a write or flush fails, the data directory is offline: clients are told to try again, /healthz says 503, and a restart reads every byte before it goes on. The
+same goes for a directory that somebody removes, moves or unmounts while the server runs, which is noticed within a second. A full disk or a read-only one refuses what has to be
+written, and everything goes on when there is room again.`,
 		Args: exactly(),
 		Example: `  millrace broker --data /var/lib/millrace
   millrace broker --data ./data --listen 127.0.0.1:9093 --flush always

@@ -15,20 +15,31 @@ const offlineFile = "offline"
 // Fail takes the directory offline, with all partitions in it: a flush or a write failed, and nobody knows what else the disk did not keep. Nothing is written any more
 // but the mark that makes the next start read every byte. The first reason stays, and is returned.
 func (m *Manager) Fail(cause error) error {
-	err := fmt.Errorf("%w: %w; a restart reads all of it before it goes on", ErrOffline, cause)
+	m.cease(cause, "a restart reads all of it before it goes on", m.leaveMark)
+	return m.Err()
+}
+
+// Lose takes the directory offline as Fail does, because it is not where it was: what is written goes to files that no restart would find. Nothing is written at its path,
+// where somebody else's directory may lie by now.
+func (m *Manager) Lose(cause error) {
+	m.cease(cause, "bring it back and restart the server", func() error { return nil })
+}
+
+// cease goes offline for the first cause, and tells everybody.
+func (m *Manager) cease(cause error, remedy string, mark func() error) {
+	err := fmt.Errorf("%w: %w; %s", ErrOffline, cause, remedy)
 	if !m.failed.CompareAndSwap(nil, &err) {
-		return m.Err()
+		return
 	}
-	m.cfg.Log.Error("the data directory is offline: a restart reads all of it before it goes on", "error", cause)
+	m.cfg.Log.Error("the data directory is offline: "+remedy, "error", cause)
 	if m.cfg.Failed != nil {
 		m.cfg.Failed(err)
 	}
 	// A disk on which the mark fails as well is past helping: what it kept is found by the recovery points and the checksums.
-	_ = m.leaveMark()
+	_ = mark()
 	for _, p := range m.All() {
 		p.wake()
 	}
-	return err
 }
 
 // Err returns why the directory is offline; nil when it is not.
