@@ -15,6 +15,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/topicscan"
 )
 
 type consumeOptions struct {
@@ -118,9 +120,12 @@ func (g *globals) consume(cmd *cobra.Command, o consumeOptions, topic string) er
 		return err
 	}
 	defer cl.Close()
-	c := &consuming{options: o, json: g.output == outputJSON, formatter: formatter, out: cmd.OutOrStdout(), left: o.number, ends: map[int32]int64{}}
+	c := &consuming{options: o, json: g.output == outputJSON, formatter: formatter, out: cmd.OutOrStdout(), left: o.number}
 	if err := c.assign(cmd.Context(), cl, topic, from); err != nil {
 		return err
+	}
+	if o.end {
+		return c.toEnd(cmd.Context(), cl, topic)
 	}
 	return c.loop(cmd.Context(), cl, topic)
 }
@@ -131,8 +136,8 @@ type consuming struct {
 	json      bool
 	formatter *kgo.RecordFormatter
 	out       io.Writer
-	left      int64           // records still to print, when the number is bounded
-	ends      map[int32]int64 // with --end: partitions to read, and where to stop
+	left      int64            // records still to print, when the number is bounded
+	stretches []topicscan.Part // with --end: what to read
 	buf       []byte
 }
 
@@ -169,8 +174,11 @@ func (c *consuming) assign(ctx context.Context, cl *kgo.Client, topic string, fr
 		at := c.startAt(start.Offset, end.Offset, from)
 		assigned[p] = kgo.NewOffset().At(at)
 		if c.options.end && at < end.Offset {
-			c.ends[p] = end.Offset
+			c.stretches = append(c.stretches, topicscan.Part{Partition: p, From: at, To: end.Offset})
 		}
+	}
+	if c.options.end {
+		return nil
 	}
 	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: assigned})
 	return nil
@@ -195,6 +203,26 @@ func (c *consuming) startAt(start, end int64, from kgo.Offset) int64 {
 	return min(max(at, start), end)
 }
 
+// errEnough ends a read that has printed its number of records.
+var errEnough = errors.New("as many as were asked for")
+
+// toEnd prints what the topic held when it was asked, one partition after the other.
+func (c *consuming) toEnd(ctx context.Context, cl *kgo.Client, topic string) error {
+	err := topicscan.Read(ctx, cl, topic, !c.options.uncommitted, c.stretches, func(r *kgo.Record) error {
+		if err := c.take(cl, r); err != nil {
+			return err
+		}
+		if c.done() {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return explain(fmt.Sprintf("consume topic %q", topic), err, "")
+}
+
 func (c *consuming) loop(ctx context.Context, cl *kgo.Client, topic string) error {
 	for !c.done() {
 		fetches := cl.PollFetches(ctx)
@@ -208,7 +236,7 @@ func (c *consuming) loop(ctx context.Context, cl *kgo.Client, topic string) erro
 			if err := c.take(cl, r); err != nil {
 				return err
 			}
-			if c.bounded() && c.left == 0 {
+			if c.done() {
 				break
 			}
 		}
@@ -216,18 +244,11 @@ func (c *consuming) loop(ctx context.Context, cl *kgo.Client, topic string) erro
 	return c.commit(cl)
 }
 
-func (c *consuming) bounded() bool { return c.options.number > 0 }
+// done tells whether as many records are printed as were asked for.
+func (c *consuming) done() bool { return c.options.number > 0 && c.left == 0 }
 
-func (c *consuming) done() bool {
-	return c.bounded() && c.left == 0 || c.options.end && len(c.ends) == 0
-}
-
-// take prints one record unless it is a transaction's marker or beyond the end.
+// take prints one record unless it is a transaction's marker.
 func (c *consuming) take(cl *kgo.Client, r *kgo.Record) error {
-	end, bounded := c.ends[r.Partition]
-	if c.options.end && !bounded {
-		return nil
-	}
 	if !r.Attrs.IsControl() {
 		if err := c.print(r); err != nil {
 			return err
@@ -236,9 +257,6 @@ func (c *consuming) take(cl *kgo.Client, r *kgo.Record) error {
 	}
 	if c.options.group != "" {
 		cl.MarkCommitRecords(r)
-	}
-	if bounded && r.Offset+1 >= end {
-		delete(c.ends, r.Partition)
 	}
 	return nil
 }

@@ -7,9 +7,10 @@ import (
 	"slices"
 
 	"github.com/jackc/pglogrepl"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/topicscan"
 )
 
 // clientOptions are what every client of the log needs.
@@ -41,7 +42,7 @@ func ReadPosition(ctx context.Context, cfg Config) (Position, error) {
 	}
 	defer client.Close()
 	p := &position{tables: make(map[tableName]*tablePosition)}
-	err = eachRecord(ctx, &cfg, kadm.NewClient(client), cfg.Name+positionSuffix, func(r *kgo.Record) error { return p.load(cfg.Name, r.Key, r.Value) })
+	err = eachRecord(ctx, client, cfg.Name+positionSuffix, func(r *kgo.Record) error { return p.load(cfg.Name, r.Key, r.Value) })
 	if errors.Is(err, kerr.UnknownTopicOrPartition) || err == nil && p.main == nil {
 		return Position{}, nil
 	}
@@ -70,62 +71,13 @@ func ParseLSN(text string) (uint64, error) {
 }
 
 // eachRecord calls f for every committed record of a topic, from its start to where it ends now.
-func eachRecord(ctx context.Context, cfg *Config, admin *kadm.Client, topic string, f func(*kgo.Record) error) error {
-	starts, err := admin.ListStartOffsets(ctx, topic)
+func eachRecord(ctx context.Context, client *kgo.Client, topic string, f func(*kgo.Record) error) error {
+	parts, err := topicscan.Bounds(ctx, client, topic, true)
 	if err == nil {
-		err = starts.Error()
+		err = topicscan.Read(ctx, client, topic, true, parts, f)
 	}
-	if err != nil {
-		return fmt.Errorf("postgres: read topic %s: %w", topic, err)
-	}
-	ends, err := admin.ListCommittedOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("postgres: read topic %s: %w", topic, err)
-	}
-	left := make(map[int32]int64)
-	from := make(map[int32]kgo.Offset)
-	ends.Each(func(o kadm.ListedOffset) {
-		if start, _ := starts.Lookup(topic, o.Partition); o.Offset > start.Offset { // else its records were deleted, or it never had any
-			left[o.Partition] = o.Offset
-			from[o.Partition] = kgo.NewOffset().AtStart()
-		}
-	})
-	if len(left) == 0 {
-		return nil
-	}
-	reader, err := kgo.NewClient(append(clientOptions(cfg),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())...)
 	if err != nil {
 		return fmt.Errorf("postgres: %w", err)
-	}
-	defer reader.Close()
-	for len(left) > 0 {
-		fetches := reader.PollFetches(ctx)
-		if err := fetches.Err0(); err != nil {
-			return fmt.Errorf("postgres: read topic %s: %w", topic, err)
-		}
-		for _, e := range fetches.Errors() {
-			return fmt.Errorf("postgres: read topic %s, partition %d: %w", topic, e.Partition, e.Err)
-		}
-		var fault error
-		fetches.EachRecord(func(r *kgo.Record) {
-			end, ok := left[r.Partition]
-			if !ok || fault != nil {
-				return
-			}
-			if r.Offset < end && !r.Attrs.IsControl() {
-				fault = f(r)
-			}
-			if r.Offset >= end-1 {
-				delete(left, r.Partition)
-			}
-		})
-		if fault != nil {
-			return fault
-		}
 	}
 	return nil
 }

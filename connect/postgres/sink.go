@@ -125,7 +125,7 @@ func (s *sink) load(ctx context.Context) (*position, error) {
 
 // each is eachRecord. Our own former transaction must be over: opening the sink has seen to that.
 func (s *sink) each(ctx context.Context, topic string, f func(*kgo.Record) error) error {
-	return eachRecord(ctx, s.cfg, s.admin, topic, f)
+	return eachRecord(ctx, s.client, topic, f)
 }
 
 // put adds a record to the open transaction, or opens one. It waits while too much is on its way. at is the record's time. The sink owns key

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Drain finds out when an application has counted everything: its group has committed the end of its topics, and the transactions that wrote its results are complete.
@@ -31,7 +32,7 @@ func (d *Drain) Wait(ctx context.Context) error {
 	tick := time.NewTicker(PollInterval)
 	defer tick.Stop()
 	for {
-		if done, err := d.look(ctx, adm); done && err == nil {
+		if done, err := d.look(ctx, cl, adm); done && err == nil {
 			return nil
 		}
 		select {
@@ -43,7 +44,7 @@ func (d *Drain) Wait(ctx context.Context) error {
 }
 
 // look asks once. The order matters: the end of a stage is final only when the stage before it is used up.
-func (d *Drain) look(ctx context.Context, adm *kadm.Client) (bool, error) {
+func (d *Drain) look(ctx context.Context, cl *kgo.Client, adm *kadm.Client) (bool, error) {
 	for _, topic := range d.Stages {
 		ends, settled, err := endsOf(ctx, adm, topic)
 		if err != nil || !settled {
@@ -62,7 +63,7 @@ func (d *Drain) look(ctx context.Context, adm *kadm.Client) (bool, error) {
 				continue
 			}
 			// Behind the last record counted there may be markers only.
-			if more, err := dataIn(ctx, d.Cluster, topic, partition, max(at, end.start), end.end); more || err != nil {
+			if more, err := dataIn(ctx, cl, topic, partition, max(at, end.start), end.end); more || err != nil {
 				return false, err
 			}
 		}
