@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -187,6 +188,18 @@ func (s *Server) addListener(ln net.Listener) bool {
 	}
 	s.listeners[ln] = struct{}{}
 	return true
+}
+
+// addresses are what the server listens on, as Kafka's setting listeners says it.
+func (s *Server) addresses() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for ln := range s.listeners {
+		all = append(all, "PLAINTEXT://"+ln.Addr().String())
+	}
+	slices.Sort(all)
+	return all
 }
 
 func (s *Server) dropListener(ln net.Listener) {

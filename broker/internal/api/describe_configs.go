@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -111,23 +112,33 @@ func (d *describer) brokers(name string, wanted func(string) bool) ([]kmsg.Descr
 		if !wanted(def.Name) {
 			continue
 		}
-		layers := d.broker.Layers(def.Name)
 		if name == "" {
 			value, ok := shared[def.Name]
 			if !ok {
 				continue
 			}
-			layers = []settings.Layer{{Name: def.Name, Value: value, Source: settings.SourceDynamicDefault}}
+			layers := []settings.Layer{{Name: def.Name, Value: value, Source: settings.SourceDynamicDefault}}
 			out = append(out, d.config(def, &value, layers, false))
 			continue
 		}
-		var value *string
-		if v := d.broker.String(def.Name); v != "" || len(layers) > 0 {
-			value = &v
-		}
+		value, layers := d.ofBroker(def.Name)
 		out = append(out, d.config(def, value, layers, def.Update == settings.ReadOnly))
 	}
 	return out, nil
+}
+
+// ofBroker returns the value of one of this broker's settings, nil when it is null, and what each origin says. Where the broker listens is no setting of ours, but told
+// by the program that serves it.
+func (d *describer) ofBroker(name string) (*string, []settings.Layer) {
+	if name == "listeners" {
+		value := strings.Join(d.n.Listeners(), ",")
+		return &value, []settings.Layer{{Name: name, Value: value, Source: settings.SourceStatic}}
+	}
+	layers := d.broker.Layers(name)
+	if v := d.broker.String(name); v != "" || len(layers) > 0 {
+		return &v, layers
+	}
+	return nil, layers
 }
 
 func (d *describer) group(name string, wanted func(string) bool) ([]kmsg.DescribeConfigsResponseResourceConfig, error) {

@@ -24,9 +24,11 @@ type Node struct {
 	Now      func() time.Time
 	APIs     []API // Table(), by key
 	Settings func() *settings.Broker
-	Cluster  *cluster.Local
-	Replicas *replica.Manager
-	Sessions *FetchSessions
+	// Listeners are the addresses that the broker serves just now, with their protocols, in order.
+	Listeners func() []string
+	Cluster   *cluster.Local
+	Replicas  *replica.Manager
+	Sessions  *FetchSessions
 	// Answers bounds the memory of all fetch answers that are on their way together.
 	Answers *budget.Budget
 	// DiskSpace returns the size of the disk under the data directory and what is free of it; -1 when that is not known.

@@ -190,12 +190,11 @@ func (m *Manager) complain(p *Partition, what string, err error) {
 
 // clean compacts the dirtiest log, again and again; when none is due it pauses.
 func (m *Manager) clean() {
-	s := m.cfg.Settings()
-	if !s.Bool("log.cleaner.enable") {
+	if !m.cfg.Settings().Bool("log.cleaner.enable") {
 		return
 	}
-	pause := max(s.Duration("log.cleaner.backoff.ms"), minCleanerPause)
-	timer := time.NewTimer(pause)
+	pause := func() time.Duration { return max(m.cfg.Settings().Duration("log.cleaner.backoff.ms"), minCleanerPause) }
+	timer := time.NewTimer(pause())
 	defer timer.Stop()
 	for {
 		select {
@@ -203,9 +202,9 @@ func (m *Manager) clean() {
 			return
 		case <-timer.C:
 		}
-		wait := pause
-		if m.cleanOne() {
-			wait = 0
+		var wait time.Duration
+		if !m.cleanOne() {
+			wait = pause()
 		}
 		timer.Reset(wait)
 	}

@@ -5,12 +5,12 @@ import "math"
 // brokerDefs are the broker settings that this broker knows, by Kafka's names and with Kafka's defaults unless the text says otherwise.
 var brokerDefs = newCatalogue([]Def{
 	// Identity. They come from the program that starts the broker and are listed for those who ask.
-	intDef("node.id", "1", 0, maxInt32, "The broker's number in its cluster."),
-	intDef("broker.id", "1", 0, maxInt32, "The broker's number in its cluster; the same as node.id."),
+	intDef("node.id", "", 0, maxInt32, "The broker's number in its cluster; 1 when nobody says.").null(),
+	intDef("broker.id", "-1", -1, maxInt32, "The broker's number in its cluster; the same as node.id."),
 	stringDef("broker.rack", "", "Where the broker stands; replicas are spread over racks.").null(),
-	stringDef("log.dirs", "", "The data directory.").null(),
-	stringDef("listeners", "", "Addresses that the broker listens on.").null().refuse("the program that starts the broker says where it listens"),
-	stringDef("advertised.listeners", "", "Addresses that clients are told.").null(),
+	listDef("log.dirs", "", "The data directory.").null(),
+	listDef("listeners", "", "Addresses that the broker listens on.").null().refuse("the program that starts the broker says where it listens"),
+	listDef("advertised.listeners", "", "Addresses that clients are told.").null(),
 	stringDef("flush", "os", "What an acknowledgement promises: always is synced to disk, interval is synced soon, os is left to the operating system.",
 		"always", "interval", "os"),
 
@@ -30,8 +30,8 @@ var brokerDefs = newCatalogue([]Def{
 	// The log.
 	listDef("log.cleanup.policy", "delete", "Default of the topic config.", "compact", "delete").dynamic(),
 	boolDef("log.cleaner.enable", "true", "Whether compacted topics are cleaned."),
-	longDef("log.cleaner.backoff.ms", "15000", 0, "Pause of the cleaner when there is nothing to clean."),
-	longDef("log.cleaner.dedupe.buffer.size", "134217728", 1048576, "Memory for the map of keys of one cleaning."),
+	longDef("log.cleaner.backoff.ms", "15000", 0, "Pause of the cleaner when there is nothing to clean.").dynamic(),
+	longDef("log.cleaner.dedupe.buffer.size", "134217728", 1048576, "Memory for the map of keys of one cleaning.").dynamic(),
 	longDef("log.cleaner.delete.retention.ms", "86400000", 0, "Default of the topic config.").dynamic(),
 	longDef("log.cleaner.max.compaction.lag.ms", "9223372036854775807", 1, "Default of the topic config.").dynamic(),
 	longDef("log.cleaner.min.compaction.lag.ms", "0", 0, "Default of the topic config.").dynamic(),
@@ -60,14 +60,14 @@ var brokerDefs = newCatalogue([]Def{
 	intDef("log.segment.bytes", "1073741824", 1048576, maxInt32, "Default of the topic config.").dynamic(),
 	longDef("log.segment.delete.delay.ms", "60000", 0, "Default of the topic config.").dynamic(),
 	intDef("num.recovery.threads.per.data.dir", "2", 1, 1024, "Logs that are recovered at the same time after an unclean stop."),
-	longDef("producer.id.expiration.ms", "86400000", 1, "Time after which an idle producer id is forgotten.").dynamic(),
+	intDef("producer.id.expiration.ms", "86400000", 1, maxInt32, "Time after which an idle producer id is forgotten.").dynamic(),
 	intDef("producer.id.expiration.check.interval.ms", "600000", 1, maxInt32, "Time between two looks for idle producer ids."),
 
 	// Connections and requests.
 	intDef("socket.request.max.bytes", "104857600", 1, maxInt32, "Largest request."),
 	longDef("connections.max.idle.ms", "600000", 1, "Time after which an idle connection is closed."),
-	intDef("max.connections", "16384", 0, maxInt32, "Connections at one time. Kafka has no limit."),
-	intDef("max.connections.per.ip", "4096", 0, maxInt32, "Connections at one time from one address. Kafka has no limit."),
+	intDef("max.connections", "16384", 0, maxInt32, "Connections at one time. Kafka has no limit.").dynamic(),
+	intDef("max.connections.per.ip", "4096", 0, maxInt32, "Connections at one time from one address. Kafka has no limit.").dynamic(),
 	intDef("fetch.max.bytes", "57671680", 1024, maxInt32, "Most bytes of records in one fetch answer."),
 	intDef("max.incremental.fetch.session.cache.slots", "1000", 0, maxInt32, "Fetch sessions kept."),
 	intDef("max.request.partition.size.limit", "2000", 1, maxInt32, "Most partitions in one DescribeTopicPartitions answer."),
@@ -96,17 +96,17 @@ var brokerDefs = newCatalogue([]Def{
 	longDef("offsets.retention.check.interval.ms", "600000", 1, "Time between two looks for expired offsets."),
 	intDef("offsets.retention.minutes", "10080", 1, maxInt32, "Time that the offsets of an empty group are kept."),
 	intDef("offsets.topic.num.partitions", "50", 1, maxInt32, "Partitions of __consumer_offsets."),
-	intDef("offsets.topic.replication.factor", "1", 1, 32767, "Replicas of __consumer_offsets. Kafka's default is 3."),
+	shortDef("offsets.topic.replication.factor", "1", 1, "Replicas of __consumer_offsets. Kafka's default is 3."),
 	intDef("offsets.topic.segment.bytes", "104857600", 1, maxInt32, "Segment size of __consumer_offsets."),
 
 	// Transactions.
-	longDef("transaction.abort.timed.out.transaction.cleanup.interval.ms", "1000", 1, "Time between two looks for transactions that took too long. Kafka looks every 10 s."),
+	intDef("transaction.abort.timed.out.transaction.cleanup.interval.ms", "1000", 1, maxInt32, "Time between two looks for transactions that took too long. Kafka looks every 10 s."),
 	intDef("transaction.max.timeout.ms", "900000", 1, maxInt32, "Longest time-out of a transaction."),
 	boolDef("transaction.partition.verification.enable", "true", "Whether a partition asks the coordinator before it opens a transaction.").dynamic(),
-	longDef("transaction.remove.expired.transaction.cleanup.interval.ms", "3600000", 1, "Time between two looks for expired transactional ids."),
+	intDef("transaction.remove.expired.transaction.cleanup.interval.ms", "3600000", 1, maxInt32, "Time between two looks for expired transactional ids."),
 	intDef("transaction.state.log.min.isr", "1", 1, maxInt32, "min.insync.replicas of __transaction_state. Kafka's default is 2."),
 	intDef("transaction.state.log.num.partitions", "50", 1, maxInt32, "Partitions of __transaction_state."),
-	intDef("transaction.state.log.replication.factor", "1", 1, 32767, "Replicas of __transaction_state. Kafka's default is 3."),
+	shortDef("transaction.state.log.replication.factor", "1", 1, "Replicas of __transaction_state. Kafka's default is 3."),
 	intDef("transaction.state.log.segment.bytes", "104857600", 1, maxInt32, "Segment size of __transaction_state."),
 	intDef("transactional.id.expiration.ms", "604800000", 1, maxInt32, "Time after which an unused transactional id is forgotten."),
 

@@ -206,6 +206,10 @@ func boolDef(name, def, doc string) Def {
 	return Def{Name: name, Type: Bool, Default: def, Doc: doc}
 }
 
+func shortDef(name, def string, min float64, doc string) Def {
+	return Def{Name: name, Type: Short, Default: def, Min: min, Max: math.MaxInt16, Doc: doc}
+}
+
 func intDef(name, def string, min, max float64, doc string) Def {
 	return Def{Name: name, Type: Int, Default: def, Min: min, Max: max, Doc: doc}
 }
