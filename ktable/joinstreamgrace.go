@@ -38,7 +38,8 @@ func JoinStreamLateCtx[K, V, W, R any](s *stream.Stream[K, V], t *Table[K, W], j
 	return joinStreamLate(op, s, t, false, func(ctx context.Context, k K, v V, w W, _ bool) (R, error) { return join(ctx, k, v, w) }, wait, via)
 }
 
-// LeftJoinStreamLate is [JoinStreamLate] that also passes on records without a row, as [LeftJoinStream] does. A record with a null key does not wait.
+// LeftJoinStreamLate is [JoinStreamLate] that also passes on records without a row, as [LeftJoinStream] does. A record with a null key does not wait, nor does it let
+// others go.
 func LeftJoinStreamLate[K, V, W, R any](s *stream.Stream[K, V], t *Table[K, W], join func(value V, row W, found bool) R, wait Wait[K, V],
 	via ...stream.Topic[K, V]) *stream.Stream[K, R] {
 	op := topology.Here("ktable.LeftJoinStreamLate")
@@ -115,24 +116,20 @@ type lateJoin[K, V, W, R any] struct {
 }
 
 func (j *lateJoin[K, V, W, R]) process(r *topology.Record[K, V]) error {
-	if r.ValueNull || r.KeyNull && !j.join.left {
-		return j.join.process(r) // drops it: it does not move time
+	if r.ValueNull || r.KeyNull {
+		return j.join.process(r) // drops it or joins it with nothing: what does not wait does not move time
 	}
 	*j.observed = max(*j.observed, r.Timestamp)
 	until := *j.observed - j.grace
-	switch {
-	case r.KeyNull, r.Timestamp < until:
-		if err := j.join.process(r); err != nil {
-			return err
-		}
-	default:
-		j.from.Timestamp, j.from.Headers = r.Timestamp, r.Headers
-		if m, ok := topology.MetaOf(j.join.ctx); ok {
-			j.from.Topic, j.from.Partition, j.from.Offset = m.Topic, m.Partition, m.Offset
-		}
-		if err := j.buffer.Add(r.Key, r.Value, &j.from); err != nil {
-			return err
-		}
+	if r.Timestamp < until {
+		return j.join.process(r)
+	}
+	j.from.Timestamp, j.from.Headers = r.Timestamp, r.Headers
+	if m, ok := topology.MetaOf(j.join.ctx); ok {
+		j.from.Topic, j.from.Partition, j.from.Offset = m.Topic, m.Partition, m.Offset
+	}
+	if err := j.buffer.Add(r.Key, r.Value, &j.from); err != nil {
+		return err
 	}
 	_, err := j.release(until, r.Timestamp)
 	return err
