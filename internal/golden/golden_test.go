@@ -154,7 +154,31 @@ func (in *interpreter) faults() (f stream.Faults) {
 	if in.c.Config.ProcessingHandler == "continue" {
 		f.Processing = onFault
 	}
+	f.Deserialization = in.skipInGlobals(f.Deserialization)
 	return f
+}
+
+// skipInGlobals makes a handler skip what a global table cannot decode: the library's driver gives global tables a handler of its own, which does, and leaves no dead
+// letter. The library itself asks the handler that is configured.
+func (in *interpreter) skipInGlobals(other func(*stream.Fault) stream.Decision) func(*stream.Fault) stream.Decision {
+	var topics []string
+	for _, op := range in.c.Topology {
+		if op.Op == "globalTable" {
+			topics = append(topics, op.Topic)
+		}
+	}
+	if topics == nil {
+		return other
+	}
+	return func(f *stream.Fault) stream.Decision {
+		switch {
+		case slices.Contains(topics, f.Topic):
+			return stream.Skip
+		case other == nil:
+			return stream.Fail
+		}
+		return other(f)
+	}
 }
 
 // play plays the case to its end, and reports whether it gets there.

@@ -29,11 +29,12 @@ func (s *st[K]) joinStream(in *interpreter, right streamer, op *caseOp) streamer
 	if in.c.Config.StoreType == "inMemory" {
 		state = state.InMemory()
 	}
-	if in.c.Config.Optimization == "all" && op.Op == "join" && s.s == r.s {
-		state = state.OneStore()
+	kind := op.Op
+	if in.c.Config.Optimization == "all" && s.s == r.s {
+		kind, state = "join", state.OneStore() // the library makes inner joins of the others too, although that drops what has no key
 	}
 	f := parseCombiner(op.Joiner)
-	switch op.Op {
+	switch kind {
 	case "join":
 		return s.with(stream.JoinCtx(s.s, r.s, func(_ context.Context, k K, l, r text) (text, error) { return f(keyText(k), l, r) }, window, state), str)
 	case "leftJoin":
