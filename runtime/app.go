@@ -92,7 +92,6 @@ func (a *App) Run(ctx context.Context) (err error) {
 	err = a.run(ctx)
 	if err != nil {
 		a.machine.set(Failed)
-		a.log.Error("application failed", "error", err)
 		return err
 	}
 	a.machine.set(PendingShutdown)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"regexp"
 	goruntime "runtime"
+	"slices"
 	"time"
 
 	"github.com/millrace-io/millrace/internal/record"
@@ -64,7 +65,7 @@ func (c Compression) codec() record.Codec {
 	return record.None
 }
 
-// Config configures an App. AppID must be set, and Brokers or Dial; everything else has a default.
+// Config configures an App. AppID must be set; everything else has a default.
 type Config struct {
 	// AppID names the application in the cluster: it is the group, and the beginning of internal topics' and transactional ids. All instances have the same.
 	AppID string
@@ -161,6 +162,7 @@ func (c Config) Validate() error {
 	}
 	fault(c.AppID == "", "AppID is empty: name the application")
 	fault(c.AppID != "" && !legalName.MatchString(c.AppID), "AppID %q: letters, digits, '.', '_' and '-' only, 180 at most, since topics are named after it", c.AppID)
+	fault(slices.Contains(c.Brokers, ""), "Brokers has an empty address: want HOST:PORT each, or no addresses at all for "+defaultAddress)
 	fault(c.Guarantee != ExactlyOnce && c.Guarantee != AtLeastOnce, "Guarantee is %v", c.Guarantee)
 	fault(c.CommitInterval < 0, "CommitInterval is negative")
 	fault(c.TransactionTimeout < 0, "TransactionTimeout is negative")

@@ -1,8 +1,10 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -47,7 +49,8 @@ func TestMissingTopicsAreNamed(t *testing.T) {
 
 func TestABrokerThatDoesNotAnswerIsNamed(t *testing.T) {
 	w := newWordCount(t, "x")
-	app, err := New(w.topo, Config{AppID: "x", Brokers: []string{"nowhere:1"}, StartTimeout: 100 * time.Millisecond,
+	var said bytes.Buffer
+	app, err := New(w.topo, Config{AppID: "x", Brokers: []string{"nowhere:1"}, StartTimeout: 100 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&said, nil)),
 		Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no way") }})
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +58,9 @@ func TestABrokerThatDoesNotAnswerIsNamed(t *testing.T) {
 	err = app.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "nowhere:1") || !strings.Contains(err.Error(), "no way") {
 		t.Errorf("Run: %v; want the address and the cause", err)
+	}
+	if n := strings.Count(said.String(), "no broker answers yet"); n != 1 || strings.Contains(said.String(), "level=ERROR") {
+		t.Errorf("the cause stands in the log %d times, want once, and what Run returns not at all:\n%s", n, &said)
 	}
 	if err := app.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "called before") {
 		t.Errorf("Run again: %v", err)

@@ -16,8 +16,12 @@ import (
 
 // prepare finds out what the cluster has, plans the tasks, and makes and checks the internal topics.
 func (a *App) prepare(ctx context.Context, admin *kgo.Client) (err error) {
+	said := "" // each cause once: the tries follow each other within moments
 	a.features, err = client.Connect(ctx, admin, a.cfg.StartTimeout, func(err error) {
-		a.log.Warn("no broker answers yet", "brokers", a.cfg.Brokers, "error", err)
+		if cause := err.Error(); cause != said {
+			said = cause
+			a.log.Warn("no broker answers yet", "brokers", a.cfg.Brokers, "error", err)
+		}
 	})
 	if err != nil {
 		return fmt.Errorf("runtime: no broker answered at %s within %v: start one, or correct Config.Brokers: %w", strings.Join(a.cfg.Brokers, ", "), a.cfg.StartTimeout, err)

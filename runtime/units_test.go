@@ -12,11 +12,11 @@ import (
 )
 
 func TestConfigReportsAllFaultsAtOnce(t *testing.T) {
-	err := Config{AppID: "a b", Workers: -1, CommitInterval: -1, SessionTimeout: time.Second, HeartbeatInterval: time.Second}.Validate()
+	err := Config{AppID: "a b", Brokers: []string{"127.0.0.1:9092", ""}, Workers: -1, CommitInterval: -1, SessionTimeout: time.Second, HeartbeatInterval: time.Second}.Validate()
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"AppID", "Workers", "CommitInterval", "HeartbeatInterval"} {
+	for _, want := range []string{"AppID", "Brokers has an empty address", "Workers", "CommitInterval", "HeartbeatInterval"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not name %s: %v", want, err)
 		}
