@@ -94,8 +94,14 @@ func (s *State) Resign() { s.leads = false }
 // InSync reports whether acks=all can be given: enough replicas are in sync.
 func (s *State) InSync() bool { return len(s.inSync) >= s.minISR }
 
-// Appended says that the log now ends at end.
-func (s *State) Appended(end record.Offset) { s.offsets.End = max(s.offsets.End, end) }
+// Appended says that the log now ends at end. It reports whether the high watermark rose: a flush may have covered an append before its end was told.
+func (s *State) Appended(end record.Offset) bool {
+	if end <= s.offsets.End {
+		return false
+	}
+	s.offsets.End = end
+	return s.advance()
+}
 
 // Persisted says up to where a replica has the log as the flush mode demands. It reports whether the high watermark rose.
 func (s *State) Persisted(id int32, end record.Offset) bool {

@@ -27,6 +27,18 @@ func TestHighWatermarkIsTheSmallestPersistedEndInSync(t *testing.T) {
 	}
 }
 
+// A flush looks at the log, not at what appends have told the state: it may come first.
+func TestHighWatermarkRisesWithAnAppendThatWasPersistedBeforeItWasTold(t *testing.T) {
+	s := New(1, 0, 0, 0)
+	s.Lead(0, []int32{1}, 1, 1)
+	if s.Persisted(1, 10) {
+		t.Fatal("the high watermark rose above the end")
+	}
+	if !s.Appended(10) || s.HighWatermark() != 10 {
+		t.Fatalf("high watermark %d after the append was told, want 10", s.HighWatermark())
+	}
+}
+
 func TestHighWatermarkStaysBelowMinInsyncReplicas(t *testing.T) {
 	s := New(1, 0, 0, 0)
 	s.Lead(0, []int32{1}, 3, 2)

@@ -234,12 +234,14 @@ func (p *Partition) grown(info commitlog.AppendInfo) {
 	}
 	end := info.LastOffset + 1
 	p.mu.Lock()
-	p.state.Appended(end)
+	rose := p.state.Appended(end)
 	if p.appended.IsZero() {
 		p.appended = p.m.cfg.Now()
 	}
 	p.sinceSync += int64(info.LastOffset - info.FirstOffset + 1)
-	rose := p.m.cfg.Flush != FlushAlways && p.state.Persisted(p.m.cfg.NodeID, end)
+	if p.m.cfg.Flush != FlushAlways {
+		rose = p.state.Persisted(p.m.cfg.NodeID, end) || rose
+	}
 	due := p.sinceSync >= p.config.Load().FlushMessages
 	p.mu.Unlock()
 	if rose {

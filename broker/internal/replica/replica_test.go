@@ -154,6 +154,37 @@ func TestReadersSeeOnlyWhatIsPersisted(t *testing.T) {
 	}
 }
 
+// A flush takes the log's end, which an append moves before it tells the partition.
+func TestAFlushThatOvertakesAnAppendHoldsNothingBack(t *testing.T) {
+	for _, mode := range []FlushMode{FlushAlways, FlushOS} {
+		t.Run(string(mode), func(t *testing.T) {
+			p := newHost(t, hostConfig{flush: mode}).create("t", nil)
+			info, err := p.log.Append(batch("a", "b"), commitlog.AppendOptions{Origin: commitlog.Client, Now: p.m.cfg.Now()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			end := info.LastOffset + 1
+			if err := p.flush(end); err != nil {
+				t.Fatal(err)
+			}
+			reader := NewWaiter()
+			defer reader.Close()
+			reader.Watch(p)
+			p.grown(info)
+			select {
+			case <-reader.C():
+			default:
+				t.Errorf("nobody was woken, with offsets %+v", p.Offsets())
+			}
+			impatient, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := p.Commit(impatient, end); err != nil {
+				t.Fatalf("the append still waits, with offsets %+v: %v", p.Offsets(), err)
+			}
+		})
+	}
+}
+
 func TestOneFlushServesAllThatWait(t *testing.T) {
 	syncs := &blockSyncs{gate: make(chan struct{})}
 	h := newHost(t, hostConfig{fs: errorfs.Wrap(vfs.NewMem(), syncs), flush: FlushAlways})
