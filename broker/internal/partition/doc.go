@@ -4,8 +4,8 @@
 //	   first offset      readers of committed        readers and acks=all     the next append
 //	   still kept        transactions stop here      stop here
 //
-// All four are exclusive ends, and LogStart ≤ LastStable ≤ HighWatermark ≤ End always holds (design decision 15); Check says so, and every step of a
-// State keeps it.
+// All four are exclusive ends, and LogStart ≤ LastStable ≤ HighWatermark ≤ End always holds (design decision 15): every step of a State keeps it,
+// and whoever asks a State for them has it checked.
 //
 // A leader's high watermark is the smallest persisted end among the replicas in sync. "Persisted" is what the flush mode makes of it: what is synced to
 // disk with flush=always, what is written otherwise. It never falls, and it does not rise while fewer replicas are in sync than min.insync.replicas asks

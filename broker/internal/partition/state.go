@@ -3,6 +3,7 @@ package partition
 import (
 	"fmt"
 
+	"github.com/millrace-io/millrace/internal/invariant"
 	"github.com/millrace-io/millrace/internal/record"
 )
 
@@ -88,9 +89,6 @@ func (s *State) Epoch() record.LeaderEpoch {
 	return s.epoch
 }
 
-// Resign ends the lead.
-func (s *State) Resign() { s.leads = false }
-
 // InSync reports whether acks=all can be given: enough replicas are in sync.
 func (s *State) InSync() bool { return len(s.inSync) >= s.minISR }
 
@@ -141,5 +139,8 @@ func (s *State) HighWatermark() record.Offset { return s.offsets.HighWatermark }
 func (s *State) Offsets(stable record.Offset) Offsets {
 	o := s.offsets
 	o.LastStable = max(min(stable, o.HighWatermark), o.LogStart)
+	if err := o.Check(); err != nil {
+		invariant.Always(false, "%v", err) // not above, where the error would be boxed for every read
+	}
 	return o
 }
