@@ -72,6 +72,7 @@ var hints = map[*kerr.Error]string{
 	kerr.MessageTooLarge:           "send a smaller record, or raise the topic's max.message.bytes",
 	kerr.RecordListTooLarge:        "send a smaller record, or raise the topic's segment.bytes",
 	kerr.GroupIDNotFound:           "millrace group list shows what is there",
+	kerr.NonEmptyGroup:             "stop its members first, millrace group describe shows them",
 	kerr.TopicAuthorizationFailed:  "this client has no right to do so on the topic",
 	kerr.GroupAuthorizationFailed:  "this client has no right to do so on the group",
 	kerr.NotController:             "the controller is moving: try again",

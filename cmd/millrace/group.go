@@ -17,12 +17,13 @@ import (
 func groupCommand(g *globals) *cobra.Command {
 	cmd := family(&cobra.Command{
 		Use:   "group",
-		Short: "Look at consumer groups",
+		Short: "Look at and delete consumer groups",
 		Example: `  millrace group list
-  millrace group describe wordcount`,
+  millrace group describe wordcount
+  millrace group delete readers`,
 	})
 	clientFlags(cmd, g)
-	cmd.AddCommand(groupList(g), groupDescribe(g))
+	cmd.AddCommand(groupList(g), groupDescribe(g), groupDelete(g))
 	return cmd
 }
 
@@ -104,18 +105,8 @@ type groupOffset struct {
 }
 
 func describeGroups(ctx context.Context, cmd *cobra.Command, g *globals, adm *kadm.Client, names []string) error {
-	listed, err := adm.ListGroups(ctx)
-	if err != nil {
-		return explain("list groups", err, "")
-	}
-	for _, name := range names {
-		if _, ok := listed[name]; !ok {
-			hint := didYouMean(name, listed.Groups())
-			if hint == "" {
-				hint = ": " + hints[kerr.GroupIDNotFound]
-			}
-			return fmt.Errorf("there is no group %q (%s)%s", name, kerr.GroupIDNotFound.Message, hint)
-		}
+	if err := existingGroups(ctx, adm, names); err != nil {
+		return err
 	}
 	lags, err := adm.Lag(ctx, names...)
 	if err != nil {
@@ -142,6 +133,20 @@ func describeGroups(ctx context.Context, cmd *cobra.Command, g *globals, adm *ka
 		}
 		if err := d.print(cmd); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// existingGroups returns an error that names the first group that is not there and those that come near.
+func existingGroups(ctx context.Context, adm *kadm.Client, names []string) error {
+	listed, err := adm.ListGroups(ctx)
+	if err != nil {
+		return explain("list groups", err, "")
+	}
+	for _, name := range names {
+		if _, ok := listed[name]; !ok {
+			return fmt.Errorf("there is no group %q (%s)%s", name, kerr.GroupIDNotFound.Message, cmp.Or(didYouMean(name, listed.Groups()), ": "+hints[kerr.GroupIDNotFound]))
 		}
 	}
 	return nil
