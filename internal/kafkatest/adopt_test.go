@@ -66,6 +66,76 @@ func TestOurServerGoesOnWithAKafkaPartition(t *testing.T) {
 	}
 }
 
+// TestKafkaGoesOnWithPartitionsOfOurs: Apache Kafka starts on the files of a server that stopped or was killed, reads what was committed and writes more; and ours goes
+// on with what comes back.
+func TestKafkaGoesOnWithPartitionsOfOurs(t *testing.T) {
+	needs(t, "java", "mvn", "kcat")
+	type end struct {
+		topic, dir, log string
+		signal          syscall.Signal
+		wrote           ledger
+	}
+	ends := []*end{{topic: "stopped", signal: syscall.SIGTERM}, {topic: "killed", signal: syscall.SIGKILL}}
+	kafkaDir := t.TempDir()
+	kafka := startKafkaIn(t, kafkaDir)
+	for _, e := range ends {
+		create := []string{"--create", "--topic", e.topic, "--config", "segment.bytes=1048576"}
+		tool(t, kafka, topicCommand, create...)
+		e.dir = t.TempDir()
+		server, address := proctest.Broker(t, e.dir, "")
+		tool(t, address, topicCommand, create...)
+		e.wrote = writeLedger(t, address, e.topic, 200)
+		e.log = topicDirs(t, address, e.dir, e.topic)[0]
+		server.Signal(e.signal)
+		server.Stopped(t)
+	}
+	script(t, "stop", kafkaDir)
+
+	for _, e := range ends {
+		giveToKafka(t, kafkaDir, e.topic+"-0", e.log)
+	}
+	if err := os.Remove(filepath.Join(kafkaDir, "data", ".kafka_cleanshutdown")); err != nil { // not every directory in it was closed
+		t.Fatal(err)
+	}
+	_, port, _ := strings.Cut(kafka, ":")
+	script(t, "start", kafkaDir, port)
+	for _, e := range ends {
+		committedIn(t, kafka, e.topic, e.wrote.committed)
+		kcat(t, "one more\n", "-b", kafka, "-P", "-t", e.topic)
+	}
+	script(t, "stop", kafkaDir)
+
+	for _, e := range ends {
+		replaceDir(t, e.log, filepath.Join(kafkaDir, "data", e.topic+"-0"))
+		_, address := proctest.Broker(t, e.dir, "")
+		committedIn(t, address, e.topic, append(e.wrote.committed, "one more"))
+	}
+}
+
+// committedIn holds the committed records of a topic against what was written.
+func committedIn(t *testing.T, address, topic string, want []string) {
+	t.Helper()
+	out := kcat(t, "", "-b", address, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-X", "isolation.level=read_committed")
+	if got := strings.Split(strings.TrimSpace(out), "\n"); !slices.Equal(got, want) {
+		t.Fatalf("%s: %d records, want the %d that were committed", topic, len(got), len(want))
+	}
+}
+
+// giveToKafka puts a log's files in the place of those that a stopped Apache Kafka holds for a partition. The topic keeps the id that Kafka gave it.
+func giveToKafka(t *testing.T, kafkaDir, partition, log string) {
+	t.Helper()
+	there := filepath.Join(kafkaDir, "data", partition)
+	id := filepath.Join(there, "partition.metadata")
+	text, err := os.ReadFile(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaceDir(t, there, log)
+	if err := os.WriteFile(id, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // replaceDir puts the files of a directory in the place of another's.
 func replaceDir(t *testing.T, dir, from string) {
 	t.Helper()

@@ -1,9 +1,7 @@
 package kafkatest
 
 import (
-	"bytes"
 	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -129,35 +127,10 @@ func TestCompactedPartitionGoesFromOursToKafka(t *testing.T) {
 	kafka := startKafkaIn(t, kafkaDir)
 	compactedTopic(t, kafka)
 	script(t, "stop", kafkaDir)
-	there := filepath.Join(kafkaDir, "data", "ledger-0")
-	identity, err := os.ReadFile(filepath.Join(there, "partition.metadata"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	replaceDir(t, there, log)
-	if err := os.WriteFile(filepath.Join(there, "partition.metadata"), identity, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	withoutOurLines(t, filepath.Join(there, "leader-epoch-checkpoint"))
+	giveToKafka(t, kafkaDir, "ledger-0", log)
 	_, port, _ := strings.Cut(kafka, ":")
 	script(t, "start", kafkaDir, port)
 	goesOn(t, kafka, wrote)
-}
-
-// withoutOurLines cuts what Apache Kafka's server does not take off a checkpoint of leader epochs: it stops at a line that is none of its own.
-func withoutOurLines(t *testing.T, path string) {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs, _, ours := bytes.Cut(text, []byte("end "))
-	if !ours {
-		t.Fatalf("%s has no lines of ours: %s", path, text)
-	}
-	if err := os.WriteFile(path, theirs, 0o644); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestCompactedPartitionGoesFromKafkaToOurs: the cleaned files of Apache Kafka take the place of ours.
