@@ -27,6 +27,8 @@ var differences = map[string]string{
 	"topics/colliding-in-one-request":               "a quirk: names that collide are refused in one request as they are in two",
 	"configs/alter-unknown-operation":               "a quirk: an unknown operation is the client's fault and answered with INVALID_REQUEST, not with UNKNOWN_SERVER_ERROR",
 	"produce/null-records":                          "a quirk: Kafka never answers; here null records are INVALID_RECORD, as an empty record set is",
+	"produce/transactional-without-producer-id":     "a quirk: no coordinator could end the transaction of a batch that names no producer; it is refused with INVALID_RECORD",
+	"produce/unknown-magic-beside-good":             "a quirk: the fault of one partition's records is that partition's alone, and what is good beside it is written",
 	"produce/offset-deltas-not-consecutive":         "a quirk: Kafka does not look; a batch whose offset deltas disagree with its head would confuse every reader and is refused",
 }
 

@@ -25,6 +25,9 @@ func handleDescribeQuorum(_ context.Context, n *Node, r *Request) (kmsg.Response
 		}
 		resp.Topics = append(resp.Topics, out)
 	}
+	if !alone || resp.Topics[0].Partitions[0].ErrorCode != 0 {
+		return resp, nil
+	}
 	node := kmsg.NewDescribeQuorumResponseNode()
 	node.NodeID = n.ID
 	l := kmsg.NewDescribeQuorumResponseNodeListener()

@@ -26,8 +26,8 @@ func handleUpdateFeatures(ctx context.Context, n *Node, r *Request) (kmsg.Respon
 			if err := checkFeature(n.ID, u.Feature, u.MaxVersionLevel); err != nil {
 				return nil, err
 			}
-			if req.Version > 0 && (u.UpgradeType < featureUpgrade || u.UpgradeType > featureUnsafeDowngrade) {
-				return nil, &Fault{Kafka: kerr.InvalidUpdateVersion, Message: fmt.Sprintf("Unknown upgrade type %d for feature %s.", u.UpgradeType, u.Feature)}
+			if err := checkDirection(req.Version, &u, im.Feature(u.Feature)); err != nil {
+				return nil, err
 			}
 			records = append(records, &controller.FeatureSet{Name: u.Feature, Level: u.MaxVersionLevel})
 		}
@@ -45,6 +45,25 @@ func handleUpdateFeatures(ctx context.Context, n *Node, r *Request) (kmsg.Respon
 		}
 	}
 	return resp, nil
+}
+
+// checkDirection holds the way that a feature goes from its present level against what the request calls it. Version 0 only says whether it may go down.
+func checkDirection(version int16, u *kmsg.UpdateFeaturesRequestFeatureUpdate, level int16) error {
+	up := u.UpgradeType == featureUpgrade
+	var why string
+	switch {
+	case version == 0 && (u.MaxVersionLevel >= level || u.AllowDowngrade):
+		return nil
+	case version > 0 && (u.UpgradeType < featureUpgrade || u.UpgradeType > featureUnsafeDowngrade):
+		why = fmt.Sprintf("Unknown upgrade type %d for feature %s.", u.UpgradeType, u.Feature)
+	case u.MaxVersionLevel < level && (up || version == 0):
+		why = fmt.Sprintf("Feature %s is at version %d: going to %d is a downgrade, and has to be asked for as one.", u.Feature, level, u.MaxVersionLevel)
+	case u.MaxVersionLevel > level && !up:
+		why = fmt.Sprintf("Feature %s is at version %d: going to %d is no downgrade.", u.Feature, level, u.MaxVersionLevel)
+	default:
+		return nil
+	}
+	return &Fault{Kafka: kerr.InvalidUpdateVersion, Message: why}
 }
 
 func checkFeature(node int32, name string, level int16) error {

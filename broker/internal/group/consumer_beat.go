@@ -119,7 +119,11 @@ func (m *Machine) refreshTarget(g *group) {
 			m.putDown(m.enc.target(g.id, mb.id, target))
 		}
 	}
-	m.putDown(m.enc.targetMetadata(g.id, c.epoch, stampOf(m.now)))
+	computed := m.now
+	if c.epoch == firstEpoch {
+		computed = time.Time{} // its members are subscribed to nothing, and whoever comes next need not wait
+	}
+	m.putDown(m.enc.targetMetadata(g.id, c.epoch, stampOf(computed)))
 }
 
 // targetDue is when the next target may be computed; zero when none is wanted. It may have passed.

@@ -27,8 +27,20 @@ func (m *Machine) DescribeConsumer(groupID string) ConsumerDescription {
 		d.Members = append(d.Members, ConsumerMemberDescription{
 			ID: mb.id, ClientID: mb.clientID, ClientHost: mb.clientHost, InstanceID: mb.instanceID, RackID: mb.rackID,
 			Epoch: mb.epoch, Topics: slices.Clone(mb.topics), Pattern: mb.pattern,
-			Assigned: mb.assigned.byTopic(), Target: holding(mb.target, 0).byTopic(), Classic: mb.classic != nil,
+			Assigned: mb.inHand().byTopic(), Target: holding(mb.target, 0).byTopic(), Classic: mb.classic != nil,
 		})
 	}
 	return d
+}
+
+// inHand is what nobody else may own: what the member is assigned, and what it has yet to give up.
+func (mb *consumerMember) inHand() holdings {
+	if len(mb.revoking) == 0 {
+		return mb.assigned
+	}
+	all := holdings{}
+	for _, h := range []holdings{mb.assigned, mb.revoking} {
+		h.each(func(p topicPartition) { all.add(p.topic, p.partition, h[p.topic][p.partition]) })
+	}
+	return all
 }
