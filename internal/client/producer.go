@@ -40,8 +40,7 @@ const (
 	defaultDeliveryTimeout    = 60 * time.Second
 	defaultTransactionTimeout = 10 * time.Second
 
-	minBatchBytes = 16 << 10 // below this a batch's fixed costs are a large part of it
-	sealWhenIdle  = 64 << 10 // an open batch of this size goes out when its broker has nothing to do
+	sealWhenIdle = 64 << 10 // an open batch of this size goes out when its broker has nothing to do
 	// maxRequestBytes bounds one Produce request: well below Kafka's socket.request.max.bytes of 100 MiB, large enough for 16 full batches.
 	maxRequestBytes = 8 << 20
 )
@@ -333,13 +332,6 @@ func (p *Producer) Acked(t *Topic, partition int32) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return t.parts[partition].end
-}
-
-// Pending reports whether records were appended, or offsets sent, since the last End or Init.
-func (p *Producer) Pending() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.inTxn || len(p.open) > 0 || len(p.pending) > 0
 }
 
 // fail records the first failure: nothing more is sent. Called with mu held.

@@ -31,12 +31,6 @@ func (b *Builder) Reset() {
 	b.count, b.last, b.baseTime, b.maxTime, b.fixed = 0, -1, 0, 0, false
 }
 
-// Grow makes room for n more bytes.
-func (b *Builder) Grow(n int) {
-	b.start()
-	b.buf = slices.Grow(b.buf, n)
-}
-
 // Len returns the size that the batch has now, uncompressed.
 func (b *Builder) Len() int { return max(len(b.buf), HeaderSize) }
 

@@ -16,14 +16,6 @@ type Record struct {
 	rawHeaders []byte // the headers as they lie, without their count
 }
 
-// AppendHeaders appends the record's headers to dst. The values are views; the keys are copies.
-func (r *Record) AppendHeaders(dst []Header) []Header {
-	for h := range r.Headers {
-		dst = append(dst, h)
-	}
-	return dst
-}
-
 // Headers yields the record's headers in order; its form lets it stand after range. [Records.Next] has validated their bytes.
 func (r *Record) Headers(yield func(Header) bool) {
 	buf, i := r.rawHeaders, 0

@@ -56,7 +56,6 @@ const (
 	HasDeleteHorizon Attributes = 1 << 6 // the base timestamp is the time from which tombstones and markers in the batch may go
 
 	codecMask Attributes = 0b111
-	knownBits            = codecMask | LogAppendTime | Transactional | Control | HasDeleteHorizon
 )
 
 // Codec returns the codec of the batch's records.

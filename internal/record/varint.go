@@ -2,17 +2,7 @@ package record
 
 import "encoding/binary"
 
-// appendVarint writes v as a zigzag varint.
-func appendVarint(dst []byte, v int64) []byte {
-	u := uint64(v<<1) ^ uint64(v>>63)
-	for u >= 0x80 {
-		dst = append(dst, byte(u)|0x80)
-		u >>= 7
-	}
-	return append(dst, byte(u))
-}
-
-// putVarint writes v at buf[i:], which must have room, and returns the index after it.
+// putVarint writes v as a zigzag varint at buf[i:], which must have room, and returns the index after it.
 func putVarint(buf []byte, i int, v int64) int {
 	u := uint64(v<<1) ^ uint64(v>>63)
 	for u >= 0x80 {

@@ -141,8 +141,3 @@ func (e *encoder[K, V]) encode(r *Record[K, V]) (err error) {
 	e.raw.Timestamp, e.raw.Headers = r.Timestamp, r.Headers
 	return nil
 }
-
-// AddTopicSink adds a sink that encodes records and sends each to the partition of its key.
-func AddTopicSink[K, V any](g *Graph, op Op, name string, parent *Node, topic TopicRef, s Serdes[K, V]) *Node {
-	return AddSinkTo(g, op, name, []*Node{parent}, SinkSpec[K, V]{Topic: topic, Serdes: s})
-}

@@ -177,14 +177,6 @@ func AddSource[K, V any](g *Graph, op Op, name string, spec SourceSpec, wire fun
 	return n
 }
 
-// ReaderOf returns the source that reads a topic, nil when none does, and whether it is a table's.
-func (g *Graph) ReaderOf(topic TopicRef) (n *Node, table bool) {
-	if u := g.topics[topic]; u != nil {
-		return u.node, u.table
-	}
-	return nil, false
-}
-
 // AddProcessor adds an operator: wire makes, for one task, the function that takes its input and calls next with its results.
 func AddProcessor[KI, VI, KO, VO any](g *Graph, op Op, name string, parents []*Node, wire func(w *Wiring, n *Node, next Sink[KO, VO]) Sink[KI, VI]) *Node {
 	return g.add(&Node{name: name, kind: processorNode, op: op, parents: parents,

@@ -95,9 +95,6 @@ type wiringFailure struct{ err error }
 // Fail ends the construction of the task with an error of the environment; only wiring functions may call it.
 func (w *Wiring) Fail(err error) { panic(wiringFailure{err}) }
 
-// ID returns the task's id.
-func (t *Task) ID() TaskID { return t.id }
-
 // Timestamp returns the event time of a record of a source. drop tells that the record has none and is to be skipped; it has been counted.
 func (t *Task) Timestamp(source int, raw *RawRecord, partitionTime int64) (ts int64, drop bool, err error) {
 	s := &t.sources[source]

@@ -214,7 +214,7 @@ func TestAClusterHoldsSoManyPartitionsAndNoMore(t *testing.T) {
 			t.Fatal(out.Err)
 		}
 	}
-	if n := w.im.PartitionCount(); n != maxPartitions {
+	if n := w.im.partitions; n != maxPartitions {
 		t.Fatalf("%d partitions, want %d", n, maxPartitions)
 	}
 	if out := w.create(NewTopic{Name: "more", Partitions: 1, Replication: 1}); !errors.Is(out.Err, kerr.PolicyViolation) {

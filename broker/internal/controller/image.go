@@ -124,9 +124,6 @@ func (im *Image) Topics() []*Topic {
 	return out
 }
 
-// PartitionCount is the number of partitions of all topics.
-func (im *Image) PartitionCount() int { return im.partitions }
-
 // TopicCount is the number of topics.
 func (im *Image) TopicCount() int { return len(im.topics) }
 

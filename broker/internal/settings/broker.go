@@ -190,9 +190,6 @@ func (b *Broker) Int(name string) int64 { return b.get(name).num }
 // Bool returns a truth value.
 func (b *Broker) Bool(name string) bool { return b.get(name).num != 0 }
 
-// Float returns a number of type DOUBLE.
-func (b *Broker) Float(name string) float64 { return b.get(name).float }
-
 // String returns the value as text; "" when it is null.
 func (b *Broker) String(name string) string { return b.get(name).raw }
 

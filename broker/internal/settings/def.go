@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -64,9 +63,6 @@ type Def struct {
 	// Refuse, when not empty, says why any value but the default is refused: the feature behind it does not exist here.
 	Refuse string
 }
-
-// ErrNull is the cause in an error about a null value.
-var ErrNull = errors.New("null value")
 
 // InvalidError tells which value of which name does not do, in Kafka's words.
 type InvalidError struct {

@@ -10,10 +10,7 @@ import (
 // noThrottling is why nobody can slow replication down.
 const noThrottling = "replication is not throttled on this broker"
 
-const (
-	maxInt32 = math.MaxInt32
-	noMax    = math.MaxInt64
-)
+const maxInt32 = math.MaxInt32
 
 // topicDefs are Kafka's topic configs. Tiered storage is not served: its names are known, and values that would ask for it are refused.
 var topicDefs = newCatalogue([]Def{
@@ -117,7 +114,6 @@ type Topic struct {
 	SegmentIndexBytes              int
 	SegmentJitter                  time.Duration
 	SegmentAge                     time.Duration
-	UncleanLeaderElection          bool
 }
 
 // EffectiveTopic returns what holds for a topic with these overrides on a broker with these settings. The overrides must have passed CheckTopic.
@@ -152,7 +148,6 @@ func EffectiveTopic(b *Broker, overrides map[string]string) *Topic {
 		SegmentIndexBytes:      int(get("segment.index.bytes").num),
 		SegmentJitter:          ms("segment.jitter.ms"),
 		SegmentAge:             ms("segment.ms"),
-		UncleanLeaderElection:  get("unclean.leader.election.enable").num != 0,
 	}
 	if v := get("internal.segment.bytes"); v.raw != "" {
 		t.SegmentBytes = int(v.num)
