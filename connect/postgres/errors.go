@@ -24,6 +24,7 @@ var (
 	ErrUnavailable    = errors.New("postgres: given up")
 	errTablesChanged  = errors.New("postgres: tables joined") // ends a session in good order: the next one takes their snapshots
 	errUnfit          = errors.New("postgres: the publication does not do")
+	errUnfitTopic     = errors.New("postgres: a topic does not do")
 	errTooLarge       = errors.New("postgres: a row is too large for its topic")
 	errTooLong        = errors.New("postgres: a transaction of the log lasted too long")
 	errStreamFinished = errors.New("postgres: the server ended the stream")
@@ -31,7 +32,7 @@ var (
 
 var lasting = []error{
 	ErrWALLevel, ErrNoPrivilege, ErrSlotInUse, ErrSlotLost, ErrNoPrimaryKey, ErrTableGone, ErrTruncated, ErrTypeChanged, ErrOtherDatabase, ErrTakenOver, ErrNoMatch,
-	errUnfit, errTooLarge, errTooLong,
+	errUnfit, errUnfitTopic, errTooLarge, errTooLong,
 	// What the log says to a connector that asks for what it may not have.
 	kerr.InvalidTransactionTimeout, kerr.TransactionalIDAuthorizationFailed, kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed,
 	kerr.InvalidTopicException, kerr.InvalidPartitions, kerr.InvalidReplicationFactor, kerr.InvalidConfig, kerr.PolicyViolation, kerr.InvalidTimestamp, kerr.InvalidRecord,

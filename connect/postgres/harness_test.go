@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/broker"
 	"github.com/millrace-io/millrace/broker/brokertest"
 	"github.com/millrace-io/millrace/internal/pgserver"
 	"github.com/millrace-io/millrace/internal/proctest"
+	"github.com/millrace-io/millrace/internal/topicscan"
 )
 
 // patience is how long a test waits for what should happen at once.
@@ -229,41 +229,30 @@ func (w *world) records(table string) []*kgo.Record {
 
 func (w *world) read(topic string) []*kgo.Record {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
-	defer cancel()
-	admin := kadm.NewClient(w.broker.Client(w.t))
-	ends, err := admin.ListEndOffsets(ctx, topic) // a transaction that is being committed is waited for
-	if err != nil || ends.Error() != nil {
-		w.t.Fatal(err, ends.Error())
-	}
-	left := map[int32]int64{}
-	from := map[int32]kgo.Offset{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition], from[o.Partition] = o.Offset, kgo.NewOffset().AtStart()
-		}
-	})
-	if len(left) == 0 {
-		return nil
-	}
-	client := w.broker.Client(w.t, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
-	var all []*kgo.Record
-	for len(left) > 0 {
-		fetches := client.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			w.t.Fatal(err)
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			if r.Offset >= left[r.Partition]-1 {
-				delete(left, r.Partition)
-			}
-			if !r.Attrs.IsControl() {
-				all = append(all, r)
-			}
-		})
+	all, err := w.tryRead(topic)
+	if err != nil {
+		w.t.Fatal(err)
 	}
 	return all
+}
+
+// tryRead is read for a topic that may not be there.
+func (w *world) tryRead(topic string) (all []*kgo.Record, err error) {
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	return all, eachCommitted(ctx, w.broker.Client(w.t), topic, func(r *kgo.Record) { all = append(all, r) })
+}
+
+// eachCommitted calls f for the committed records of a topic, partition by partition in order. A transaction that is being committed is waited for.
+func eachCommitted(ctx context.Context, client *kgo.Client, topic string, f func(*kgo.Record)) error {
+	parts, err := topicscan.Bounds(ctx, client, topic, false)
+	if err != nil {
+		return err
+	}
+	return topicscan.Read(ctx, client, topic, true, parts, func(r *kgo.Record) error {
+		f(r)
+		return nil
+	})
 }
 
 // state is what a table's topic says the table holds: the key and the row, as JSON.

@@ -11,7 +11,7 @@ import (
 // The position topic, <name>-position, has one partition and is compacted. Its records:
 //
 //	key <name>                          value {"version":1,"system":"7412…","database":"shop","lsn":"0/16B3748"}
-//	key <name>/<schema>.<table>         value {"identity":"16384/16390","columns":[{"name":"id","type":"int8","key":true},…],"snapshot":{"xmin":…,"xmax":…,"lsn":…}}
+//	key <name>/<schema>.<table>         value {"identity":"16384/16390","columns":[{"name":"id","type":"int8","key":true},…],"snapshot":{"xmin":…,"xmax":…,"lsn":…},"topic":"RjB…","partitions":4}
 //
 // Schema and table are written as in the topic's name. A table's record comes with its snapshot, in the same transaction as the snapshot's rows, and again when its columns change.
 const (
@@ -37,6 +37,9 @@ type tablePosition struct {
 	Identity string         `json:"identity"`
 	Columns  []columnLayout `json:"columns"`
 	Snapshot visibility     `json:"snapshot"`
+	// Topic and Partitions tell the topic that the rows are in: its id, and how many partitions its keys are spread over. Earlier versions did not write them.
+	Topic      string `json:"topic,omitempty"`
+	Partitions int    `json:"partitions,omitempty"`
 }
 
 // load takes one record of the position topic.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/jackc/pglogrepl"
 )
@@ -198,8 +197,9 @@ func (d *decoder) relation(ctx context.Context, m *pglogrepl.RelationMessage) er
 		return nil
 	}
 	d.cfg.Log.Info("a table has new columns", "table", name, "lsn", d.now)
-	d.position.tables[name] = &tablePosition{Identity: p.Identity, Columns: layout, Snapshot: p.Snapshot}
-	return d.sink.put(ctx, d.sink.positionTopic(), tableKey(d.cfg.Name, name), mustJSON(d.position.tables[name]), time.Now())
+	changed := *p
+	changed.Columns = layout
+	return d.keep(ctx, name, &changed)
 }
 
 // keys are a table's key columns with their places: as they are now or, of a table that was dropped since, as they were.

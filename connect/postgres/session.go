@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -17,10 +18,12 @@ type session struct {
 	catalog     *catalog
 	replication *pgconn.PgConn // until the receiver takes it
 
-	position   *position            // as committed, kept up to date
-	committed  pglogrepl.LSN        // position.main's
-	missing    []tableName          // tables that have no snapshot yet
-	identities map[tableName]string // of the published tables, when the snapshot began
+	position      *position             // as committed, kept up to date
+	positionTopic topicState            // where it is
+	committed     pglogrepl.LSN         // position.main's
+	missing       []tableName           // tables that have no snapshot yet
+	identities    map[tableName]string  // of the published tables, when the snapshot began
+	topics        map[string]topicState // of the tables, when the session began
 }
 
 func (s *session) close() {
@@ -56,7 +59,7 @@ func (s *session) open(ctx context.Context) error {
 	if s.sink, err = openSink(ctx, &s.cfg); err != nil {
 		return err
 	}
-	s.position, err = s.sink.load(ctx)
+	s.position, s.positionTopic, err = s.sink.load(ctx)
 	return err
 }
 
@@ -222,8 +225,31 @@ func (s *session) plan(ctx context.Context, chosen []tableName) error {
 	if err := s.sink.fit(ctx, topics); err != nil {
 		return err
 	}
+	var err error
+	if s.topics, err = s.sink.madeTopics(ctx, topics); err != nil {
+		return err
+	}
+	for i, name := range chosen {
+		p := s.position.tables[name]
+		if p == nil || slices.Contains(lost, name) {
+			continue
+		}
+		now := s.topics[topics[i]]
+		switch gone, err := p.lostTopic(topics[i], now); {
+		case err != nil:
+			return err
+		case gone:
+			lost = append(lost, name)
+		case p.Topic != now.id || p.Partitions != now.partitions:
+			known := *p
+			known.Topic, known.Partitions = now.id, now.partitions
+			if err := s.keep(ctx, name, &known); err != nil {
+				return err
+			}
+		}
+	}
 	for _, name := range lost {
-		s.cfg.Log.Warn("the topic of a table was gone: the table gets a new snapshot", "table", name)
+		s.cfg.Log.Warn("the topic of a table was deleted: the table gets a new snapshot", "table", name)
 		if err := s.forget(ctx, name); err != nil {
 			return err
 		}
@@ -246,6 +272,12 @@ func (s *session) plan(ctx context.Context, chosen []tableName) error {
 		return s.commit(ctx, s.committed)
 	}
 	return nil
+}
+
+// keep notes what is known of a table; the position topic has it with the next commit.
+func (s *session) keep(ctx context.Context, name tableName, p *tablePosition) error {
+	s.position.tables[name] = p
+	return s.sink.put(ctx, s.sink.positionTopic(), tableKey(s.cfg.Name, name), mustJSON(p), time.Now())
 }
 
 // forget drops a table's snapshot; the position topic loses it with the next commit.

@@ -113,14 +113,18 @@ func (s *sink) ensureTable(ctx context.Context, topic string) (made bool, err er
 	return s.ensureTopic(ctx, topic, s.cfg.Partitions, s.cfg.TopicConfig)
 }
 
-// load reads the committed position.
-func (s *sink) load(ctx context.Context) (*position, error) {
+// load reads the committed position, and says in which topic it is.
+func (s *sink) load(ctx context.Context) (*position, topicState, error) {
 	if _, err := s.ensureTopic(ctx, s.positionTopic(), 1, map[string]string{"cleanup.policy": "compact"}); err != nil {
-		return nil, err
+		return nil, topicState{}, err
+	}
+	topic, err := s.checkPositionTopic(ctx)
+	if err != nil {
+		return nil, topicState{}, err
 	}
 	p := &position{tables: make(map[tableName]*tablePosition)}
-	err := s.each(ctx, s.positionTopic(), func(r *kgo.Record) error { return p.load(s.cfg.Name, r.Key, r.Value) })
-	return p, err
+	err = s.each(ctx, s.positionTopic(), func(r *kgo.Record) error { return p.load(s.cfg.Name, r.Key, r.Value) })
+	return p, topic, err
 }
 
 // each is eachRecord. Our own former transaction must be over: opening the sink has seen to that.

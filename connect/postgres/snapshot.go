@@ -130,7 +130,8 @@ func (s *session) snapshot(ctx context.Context, c *catalog, name tableName, seen
 	if err := s.deleteStale(ctx, t, stale); err != nil {
 		return err
 	}
-	p := &tablePosition{Identity: s.identities[name], Columns: t.layout(), Snapshot: seen}
+	topic := s.topics[t.topic]
+	p := &tablePosition{Identity: s.identities[name], Columns: t.layout(), Snapshot: seen, Topic: topic.id, Partitions: topic.partitions}
 	if err := s.sink.put(ctx, s.sink.positionTopic(), tableKey(s.cfg.Name, name), mustJSON(p), from.commit); err != nil {
 		return err
 	}

@@ -163,6 +163,14 @@ func (d *decoder) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stand, err := d.topicsStand(ctx)
+	if err != nil {
+		return err
+	}
+	if !stand { // what has been put since would go to another topic than the position says
+		d.cfg.Log.Warn("a topic was deleted: its tables get new snapshots")
+		return errTablesChanged
+	}
 	anew := false
 	for name, p := range d.position.tables {
 		identity, there := now.tables[name]
