@@ -42,7 +42,7 @@ type openWindow[K any] struct {
 	encoded    []byte // while it is due
 }
 
-// closingRetention is for how much longer a store keeps what is emitted on close.
+// closingRetention is for how much longer a store keeps what is emitted on close than its windows last.
 const closingRetention = time.Millisecond
 
 // emittedSuffix makes the name of the emitted time of a store: no store has it in its name.
@@ -206,7 +206,7 @@ func closingSessions[K, A any](w *topology.Wiring, store *statestore.SessionSpec
 	s := w.Store(store.StoreName()).(statestore.SessionStore[K, A])
 	c := newClosing(w, store.StoreName(), store.KeySerde(), emit, next)
 	c.inclusive, c.keysFirst = 1, store.IsInMemory()
-	retention := store.Retention().Milliseconds()
+	retention := (store.Retention() + closingRetention).Milliseconds()
 	c.hidden = func(w *openWindow[K], observed int64) bool { return w.end <= observed-retention }
 	c.fetch = func(w *openWindow[K]) (A, int64, bool, error) {
 		v, found, err := s.FetchSession(w.key, w.start, w.end)

@@ -75,13 +75,12 @@ func aggregateSessions[K, V, A any](op topology.Op, prefix string, grouped *stre
 	store = checkTimed(g, op, store, "sessions", windows.Retention())
 	emit := grouped.Emission()
 	if emit.OnClose && store != nil {
-		store = store.Retain(store.Retention() + closingRetention) // a session that ends at the close time must be there when it closes
+		store = store.Linger(closingRetention) // a session that ends at the close time must be there when it closes
 	}
 	old := &oldValues{}
 	n := topology.AddProcessor(g, op, g.NextName(prefix), []*topology.Node{in.Node}, func(w *topology.Wiring, n *topology.Node, next rowSink[stream.Windowed[K], A]) topology.Sink[K, V] {
 		a := newSessionAggregation(w, n, store, w.Observed(store.StoreName()), windows, agg)
 		if emit.OnClose {
-			a.kept -= closingRetention.Milliseconds()
 			a.closing, a.forward = closingSessions(w, store, emit, next), &forwarder[stream.Windowed[K], A]{held: true}
 		} else {
 			a.forward = sessionForwarder(w, n, a.store, old, next)

@@ -35,6 +35,7 @@ var errMetadata = errors.New("the store's metadata is damaged")
 type segments struct {
 	interval  int64
 	retention int64
+	unseen    int64               // how much of the retention views do not see
 	observed  int64               // the latest time that was put, -1 before the first
 	seq       uint32              // the number given out last, of 31 bits, in a store that numbers its entries
 	timeOf    func([]byte) int64  // the time in a key
@@ -73,13 +74,13 @@ func (s *segments) load(p Partition) error {
 func (s *segments) metadata() (m [metadataBytes]byte) {
 	m[0] = metadataVersion
 	binary.BigEndian.PutUint64(m[1:], uint64(s.interval))
-	binary.BigEndian.PutUint64(m[9:], uint64(s.retention))
+	binary.BigEndian.PutUint64(m[9:], uint64(s.retention-s.unseen))
 	binary.BigEndian.PutUint64(m[17:], uint64(s.observed))
 	binary.BigEndian.PutUint32(m[25:], s.seq)
 	return m
 }
 
-// savedRetention is the retention that the store had when it was last written, 0 when it never was.
+// savedRetention is the retention that views of the store go by, as it was last written, 0 when it never was.
 func (s *segments) savedRetention() int64 { return int64(binary.BigEndian.Uint64(s.saved[9:])) }
 
 // observe moves the store's time and says whether time t is within the retention.

@@ -15,6 +15,7 @@ type SessionSpec[K, V any] struct {
 	key       serde.Serde[K]
 	value     serde.Serde[V]
 	retention time.Duration
+	linger    time.Duration
 }
 
 // Session describes a store of one value for each session of a key. How long sessions are kept is said by Retain; an operator that knows its sessions does so
@@ -28,6 +29,14 @@ func Session[K, V any](name string, key serde.Serde[K], value serde.Serde[V]) *S
 func (s *SessionSpec[K, V]) Retain(d time.Duration) *SessionSpec[K, V] {
 	c := *s
 	c.retention = d
+	return &c
+}
+
+// Linger keeps sessions for d longer than Retain says where they are made and restored. Views do not see them any more, and the changelog's settings do not count it: it
+// is for an operator that is not done with a session when it leaves.
+func (s *SessionSpec[K, V]) Linger(d time.Duration) *SessionSpec[K, V] {
+	c := *s
+	c.linger = d
 	return &c
 }
 

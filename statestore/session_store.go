@@ -54,7 +54,11 @@ func (s *SessionSpec[K, V]) Open(b Backend) (Store, error) {
 		return nil, err
 	}
 	st := &sessionStore[K, V]{newTimedStore(sessions, s.key, s.value, sessionDecoder(s.name, s.key, s.value))}
-	return st, st.open(s.name, b, !s.noCache, s.retention.Milliseconds())
+	if err := st.open(s.name, b, !s.noCache, (s.retention + s.linger).Milliseconds()); err != nil {
+		return nil, err
+	}
+	st.segments.unseen, st.committed.unseen = s.linger.Milliseconds(), s.linger.Milliseconds()
+	return st, nil
 }
 
 // Restore begins to fill a partition from the changelog.
@@ -62,7 +66,12 @@ func (s *SessionSpec[K, V]) Restore(p Partition) (Restorer, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	return newTimedRestorer(sessions, s.name, p, s.retention.Milliseconds())
+	r, err := newTimedRestorer(sessions, s.name, p, (s.retention + s.linger).Milliseconds())
+	if err != nil {
+		return nil, err
+	}
+	r.segments.unseen = s.linger.Milliseconds()
+	return r, nil
 }
 
 // sessionStore is a SessionStore.
