@@ -264,6 +264,7 @@ func (l *Log) write(batches []byte) error {
 		l.active.tornTail = true
 		return l.writeError(err)
 	}
+	l.filed = false
 	end := l.indexBatches(s, batches, size)
 	s.size.Store(size + int64(len(batches)))
 	if old := l.End(); end <= old { // spelt out, so that the arguments cost nothing when all is well

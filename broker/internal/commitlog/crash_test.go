@@ -30,7 +30,12 @@ func fileBytes(t testing.TB, fsys vfs.FS, name string) []byte {
 
 func setFile(t testing.TB, fsys vfs.FS, name string, data []byte) {
 	t.Helper()
-	if err := writeFile(fsys, fsys.PathJoin(testDir, name), bytes.Clone(data), true); err != nil {
+	f, err := fsys.Create(fsys.PathJoin(testDir, name), diskCategory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Write(bytes.Clone(data))
+	if err := errors.Join(err, f.Sync(), f.Close(), syncDir(fsys, testDir)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -766,10 +771,14 @@ func TestALogThatWasClosedOpensInFewCalls(t *testing.T) {
 	}))
 	l := openLog(t, fsys, Config{IndexInterval: 64}, OpenOptions{Now: t0})
 	l.fill(200, 2)
+	point := l.Checkpoint()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
 	for _, n := range []*atomic.Int64{&lists, &opens, &batches} {
 		n.Store(0)
 	}
-	if l = l.reopenClean(); l.End() < 200 {
+	if l = openLog(t, fsys, Config{IndexInterval: 64}, OpenOptions{Checkpoint: point, Clean: true}); l.End() < 200 {
 		t.Fatalf("the log ends at %d", l.End())
 	}
 	if lists.Load() > maxLists || opens.Load() > maxOpens || batches.Load() > 0 {

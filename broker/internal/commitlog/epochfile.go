@@ -93,10 +93,10 @@ func parseEpochLine(line string) (EpochEntry, bool) {
 // built again from the batches' headers.
 func (c *epochCache) save(fsys vfs.FS, dir string, end Offset) error {
 	checkpoint, summary := c.encode(end)
-	if err := writeFile(fsys, fsys.PathJoin(dir, epochFile), checkpoint, false); err != nil {
+	if err := writeDerived(fsys, fsys.PathJoin(dir, epochFile), checkpoint); err != nil {
 		return err
 	}
-	return writeFile(fsys, fsys.PathJoin(dir, epochSummaryFile), summary, false)
+	return writeDerived(fsys, fsys.PathJoin(dir, epochSummaryFile), summary)
 }
 
 // loadEpochs reads the checkpoint with its summary. Where it is missing or does not hold there are no entries, up to offset 0.

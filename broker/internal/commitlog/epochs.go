@@ -13,19 +13,20 @@ type epochCache struct {
 }
 
 // assign notes that epoch begins at start. What contradicts it (the same or a later epoch, or a start at or past this one) was written by a
-// leader that has been replaced, and goes. An epoch that is known to have begun earlier changes nothing.
-func (c *epochCache) assign(epoch LeaderEpoch, start Offset) {
+// leader that has been replaced, and goes. An epoch that is known to have begun earlier changes nothing. It reports whether anything changed.
+func (c *epochCache) assign(epoch LeaderEpoch, start Offset) bool {
 	if epoch < 0 {
-		return
+		return false
 	}
 	if last, ok := c.latest(); ok && last.Epoch == epoch && last.Start <= start {
-		return
+		return false
 	}
 	n := len(c.entries)
 	for n > 0 && (c.entries[n-1].Epoch >= epoch || c.entries[n-1].Start >= start) {
 		n--
 	}
 	c.entries = append(c.entries[:n], EpochEntry{Epoch: epoch, Start: start})
+	return true
 }
 
 func (c *epochCache) latest() (EpochEntry, bool) {

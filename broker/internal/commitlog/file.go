@@ -154,28 +154,31 @@ func copyPrefix(fsys vfs.FS, path string, src io.ReaderAt, size int64) error {
 // writerOnly hides what else a file can do from io.Copy.
 type writerOnly struct{ io.Writer }
 
-// writeFile replaces a small file as a whole. The new content is durable, and the old one stays until then, when sync is set; otherwise a
-// crash may leave either, or neither: readers check what they find.
-func writeFile(fsys vfs.FS, path string, data []byte, sync bool) error {
-	tmp := path + suffixTemp
-	f, err := fsys.Create(tmp, diskCategory)
+// writeDerived writes a small file that can be built again from the batches. A crash may leave the old content, the new one or a mixture: readers check what they find.
+//
+// The file is written over in place. A new one under another name, renamed over the old, is what a stop with many partitions then waits for: ext4 looks at every inode that
+// was deleted a moment ago before it gives out another. Measured for the stop of 1,000 partitions that took records since the last one, on a busy machine (linux 6.18): 1.3 and
+// 3.0 s of processor time with renaming, 0.6 and 0.6 s without.
+func writeDerived(fsys vfs.FS, path string, data []byte) error {
+	f, err := fsys.OpenReadWrite(path, diskCategory)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	if err == nil && sync {
-		err = f.Sync()
+	st, err := f.Stat()
+	if t, ok := f.(truncater); ok && err == nil {
+		if _, err = f.WriteAt(data, 0); err == nil && st.Size() > int64(len(data)) {
+			err = t.Truncate(int64(len(data)))
+		}
+		return errors.Join(err, f.Close())
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, removeIfExists(fsys, tmp))
-	}
-	if err := fsys.Rename(tmp, path); err != nil {
 		return err
 	}
-	if sync {
-		return syncDir(fsys, fsys.PathDir(path))
+	if f, err = fsys.Create(path, diskCategory); err != nil {
+		return err
 	}
-	return nil
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
 }
 
 // readSmallFile reads a whole file of at most max bytes.

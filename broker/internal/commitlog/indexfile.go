@@ -110,13 +110,13 @@ func writeIndexFiles(fsys vfs.FS, dir string, x *index, logSize int64, aborted [
 		if indexSuffixes[i].suffix == suffixTxn && len(data) == 0 {
 			err = removeIfExists(fsys, path)
 		} else {
-			err = writeFile(fsys, path, data, false)
+			err = writeDerived(fsys, path, data)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return writeFile(fsys, fsys.PathJoin(dir, fileName(x.base, suffixSummary)), summary, false)
+	return writeDerived(fsys, fsys.PathJoin(dir, fileName(x.base, suffixSummary)), summary)
 }
 
 // readIndexFiles reads what writeIndexFiles wrote; ok is false when any of it is missing or does not hold.

@@ -45,6 +45,8 @@ type Log struct {
 	verifications map[ProducerID]verification // guarded by mu
 	nextToken     uint64                      // guarded by mu
 	active        activeState                 // guarded by mu
+	filed         bool                        // guarded by mu: what closeSegment writes is in the directory already, since nothing changed after the opening
+	strays        []Offset                    // guarded by mu: producer snapshots of earlier stops, which the next one makes superfluous
 	dirDirty      bool                        // guarded by mu: a file was created, renamed or removed since the directory was flushed
 	parentDirty   bool                        // guarded by mu: the directory itself is new
 	doomed        []doomedFile                // guarded by mu: oldest first
@@ -174,7 +176,9 @@ func (l *Log) AssignEpoch(e LeaderEpoch, start Offset) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
-	l.epochs.assign(e, start)
+	if l.epochs.assign(e, start) && start < l.End() {
+		l.filed = false // an epoch without batches does not outlive the log's closing
+	}
 	return nil
 }
 
@@ -247,6 +251,7 @@ func (l *Log) roll(now time.Time) error {
 		}
 	}
 	l.setSegs(append(slices.Clip(l.segs()), s))
+	l.filed = false
 	l.active = activeState{created: now, age: cfg.jitteredAge()}
 	return nil
 }
@@ -257,13 +262,16 @@ func (l *Log) closeSegment(s *segment) error {
 	if err := l.dropTornTail(s); err != nil {
 		return err
 	}
-	if err := s.trim(); err != nil {
+	if err := s.trim(); err != nil || l.filed {
 		return err
 	}
 	if err := l.writeIndexes(s); err != nil {
 		return err
 	}
 	if err := l.producers.writeSnapshot(l.fs, l.dir, l.End()); err != nil {
+		return err
+	}
+	if err := l.dropStrays(); err != nil {
 		return err
 	}
 	return l.epochs.save(l.fs, l.dir, l.End())

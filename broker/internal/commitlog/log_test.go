@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/millrace-io/millrace/internal/invariant"
 	"github.com/millrace-io/millrace/internal/record"
@@ -187,5 +189,98 @@ func TestReadOfARemovedLogSaysSo(t *testing.T) {
 	}
 	if err := s.release(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A stop with many partitions waits for what each of them writes. One that took no records writes nothing, and the next opening has as little to do as after the stop before.
+func TestALogThatDidNotChangeWritesNothingAtItsClose(t *testing.T) {
+	mem := vfs.NewMem()
+	l := openLog(t, mem, Config{}, OpenOptions{})
+	producer := func(id, sequence int) batchOpts {
+		return batchOpts{producer: record.Producer{ID: ProducerID(id), BaseSequence: int32(sequence)}}
+	}
+	l.append(makeBatch(producer(1, 0), values(0, 2)...))
+	l.append(makeBatch(producer(1, 2), values(2, 2)...))
+	l = l.reopenClean()
+	var changes atomic.Int64
+	l.fs = errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		switch op.Kind {
+		case errorfs.OpCreate, errorfs.OpRemove, errorfs.OpRename, errorfs.OpFileWrite, errorfs.OpFileWriteAt, errorfs.OpFileSync, errorfs.OpFileSyncData:
+			changes.Add(1)
+		}
+		return nil
+	}))
+	for range 3 {
+		l = l.reopenClean()
+		if err := l.AssignEpoch(3, l.End()); err != nil { // a leader that has written nothing yet
+			t.Fatal(err)
+		}
+	}
+	if n := changes.Load(); n > 0 {
+		t.Errorf("a log without new records was changed %d times", n)
+	}
+	for _, change := range []struct {
+		name string
+		make func() error
+	}{
+		{"an append", func() error { l.append(makeBatch(producer(2, 0), values(4, 1)...)); return nil }},
+		{"an epoch", func() error { return l.AssignEpoch(7, 2) }},
+		{"a roll", func() error { return l.Roll(t0) }},
+		{"an append after it", func() error { l.append(makeBatch(producer(3, 0), values(5, 3)...)); return nil }},
+		{"a truncation", func() error { _, err := l.Truncate(3); return err }},
+		{"a reset", func() error { return l.Reset(9) }},
+	} {
+		changes.Store(0)
+		if err := change.make(); err != nil {
+			t.Fatalf("%s: %v", change.name, err)
+		}
+		end, epoch, producers := l.End(), l.EpochAt(l.End()), l.ActiveProducers()
+		l = l.reopenClean()
+		if changes.Load() == 0 {
+			t.Errorf("after %s nothing was written", change.name)
+		}
+		if r := l.Recovery(); r.RebuiltIndexes != 0 || r.ProducersReplay || r.ScannedBytes != 0 {
+			t.Errorf("after %s the opening had to work: %+v", change.name, r)
+		}
+		if l.End() != end || l.EpochAt(end) != epoch || len(l.ActiveProducers()) != len(producers) {
+			t.Errorf("after %s the log ends at %d in epoch %d with %d producers, want %d, %d, %d",
+				change.name, l.End(), l.EpochAt(end), len(l.ActiveProducers()), end, epoch, len(producers))
+		}
+	}
+}
+
+// Each stop leaves a producer snapshot at the log's end. Those of earlier stops go, and those at the beginnings of segments stay: what an unclean stop has to read again begins there.
+func TestSnapshotsOfEarlierStopsGo(t *testing.T) {
+	mem := vfs.NewMem()
+	l := openLog(t, mem, Config{}, OpenOptions{})
+	write := func() {
+		l.append(makeBatch(batchOpts{producer: record.Producer{ID: ProducerID(l.End() + 1)}}, values(0, 2)...))
+	}
+	write()
+	if err := l.Roll(t0); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		write()
+		l = l.reopenClean()
+	}
+	write()
+	if err := l.Roll(t0); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		write()
+		l = l.reopenClean()
+	}
+	l = l.reopenClean() // without a change in between
+	have, err := l.snapshotOffsets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []Offset{2, 10, 16}; !slices.Equal(have, want) {
+		t.Errorf("there are snapshots at %d, want %d", have, want)
+	}
+	if n := len(l.ActiveProducers()); n != 8 {
+		t.Errorf("%d producers are known, want 8", n)
 	}
 }

@@ -263,6 +263,7 @@ func (l *Log) recoverEpochs() error {
 		}
 	}
 	l.epochs.cutStart(l.LogStart())
+	l.filed = upTo == l.End()
 	return nil
 }
 
@@ -272,6 +273,7 @@ func (l *Log) recoverProducers(o *OpenOptions, snapshots []Offset) error {
 	if err := l.dropSnapshots(snapshots, l.End()); err != nil {
 		return err
 	}
+	l.strays = straysAmong(snapshots, l.segs())
 	active := l.activeSegment()
 	r := &replayTo{end: l.End(), snapshots: snapshots, snapshotBy: l.End(), now: o.Now}
 	active.mu.Lock()
@@ -285,6 +287,7 @@ func (l *Log) recoverProducers(o *OpenOptions, snapshots []Offset) error {
 		return err
 	}
 	l.recovery.ProducersReplay = r.snapshot != l.End()
+	l.filed = l.filed && o.Clean && loaded && r.snapshot == l.End()
 	if !loaded {
 		active.mu.Lock()
 		defer active.mu.Unlock()

@@ -148,7 +148,27 @@ func (ps *producers) load(states []producerState) {
 
 // writeSnapshot writes the producer state as it is before offset o.
 func (ps *producers) writeSnapshot(fsys vfs.FS, dir string, o Offset) error {
-	return writeFile(fsys, fsys.PathJoin(dir, fileName(o, suffixSnapshot)), encodeSnapshot(ps.snapshotOf()), false)
+	return writeDerived(fsys, fsys.PathJoin(dir, fileName(o, suffixSnapshot)), encodeSnapshot(ps.snapshotOf()))
+}
+
+// straysAmong returns the snapshots that do not lie where a segment begins: a stop wrote them, or their segment was compacted away.
+func straysAmong(snapshots []Offset, segs []*segment) []Offset {
+	return slices.DeleteFunc(slices.Clone(snapshots), func(o Offset) bool {
+		_, begins := slices.BinarySearchFunc(segs, o, func(s *segment, o Offset) int { return cmp.Compare(s.base, o) })
+		return begins
+	})
+}
+
+// dropStrays deletes the snapshots of earlier stops once there is one at the log's end. mu is held.
+func (l *Log) dropStrays() error {
+	var errs []error
+	for _, o := range l.strays {
+		if o != l.End() {
+			errs = append(errs, removeIfExists(l.fs, l.fs.PathJoin(l.dir, fileName(o, suffixSnapshot))))
+		}
+	}
+	l.strays = nil
+	return errors.Join(errs...)
 }
 
 // loadSnapshot reads the snapshot of offset o.

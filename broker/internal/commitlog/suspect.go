@@ -1,6 +1,7 @@
 package commitlog
 
 import (
+	"errors"
 	"fmt"
 	"io"
 )
@@ -14,7 +15,11 @@ const rewriteChunk = 1 << 20
 
 // suspect leaves the mark for the next opening. A disk on which that fails as well is past helping: what it kept is found by the checksums.
 func (l *Log) suspect() {
-	_ = writeFile(l.fs, l.fs.PathJoin(l.dir, suspectFile), nil, true)
+	f, err := l.fs.Create(l.fs.PathJoin(l.dir, suspectFile), diskCategory)
+	if err != nil {
+		return
+	}
+	_ = errors.Join(f.Sync(), f.Close(), syncDir(l.fs, l.dir))
 }
 
 // isSuspect tells whether the log went offline when it was last open.

@@ -38,6 +38,7 @@ func (l *Log) Truncate(to Offset) (Offset, error) {
 
 // truncate does what Truncate promises. cleanMu, flushMu and mu are held.
 func (l *Log) truncate(to Offset) (Offset, error) {
+	l.filed = false
 	l.cuts.Add(1)
 	defer l.cuts.Add(1)
 	segs := l.segs()
@@ -147,6 +148,7 @@ func (l *Log) Reset(start Offset) error {
 }
 
 func (l *Log) reset(start Offset) error {
+	l.filed = false
 	l.cuts.Add(1)
 	defer l.cuts.Add(1)
 	had, created := l.activeSegment() != nil, l.active.created
