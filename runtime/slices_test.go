@@ -61,6 +61,38 @@ func TestWaitingRecordsDoNotMoveStreamTime(t *testing.T) {
 	}
 }
 
+// Behind is a partition whose records cannot be fetched at present: a task that has waited longer than MaxTaskIdle for them sleeps until they come.
+func TestATaskThatWaitsLongSleeps(t *testing.T) {
+	b := stream.NewBuilder()
+	stream.ForEach(stream.From(b, stream.NewTopic("in", serde.String, serde.String)), func(_, _ string) {})
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := &task{w: &worker{app: &App{cfg: Config{MaxTaskIdle: time.Second}}}}
+	if waits.topo, err = topo.Subtopologies()[0].NewTask(&env{t: waits}); err != nil {
+		t.Fatal(err)
+	}
+	defer waits.topo.Close()
+	begun := time.UnixMilli(1_700_000_000_000)
+	for _, c := range []struct {
+		name         string
+		waiting, now time.Time
+		want         time.Time
+	}{
+		{"no wait", time.Time{}, begun, time.Time{}},
+		{"begun", begun, begun, begun.Add(time.Second)},
+		{"nearly over", begun, begun.Add(999 * time.Millisecond), begun.Add(time.Second)},
+		{"over", begun, begun.Add(time.Second), time.Time{}},
+		{"long over", begun, begun.Add(time.Minute), time.Time{}},
+	} {
+		waits.waiting = c.waiting
+		if got := waits.wakeAt(c.now); !got.Equal(c.want) {
+			t.Errorf("%s: woken at %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
 // Records that are passed over take their place in a slice of work: what waits for the worker, a rebalance say, does not wait for all of them.
 func TestRecordsPassedOverEndASlice(t *testing.T) {
 	const (

@@ -234,10 +234,8 @@ func (t *task) wakeAt(now time.Time) (at time.Time) {
 	if wall, ok := t.topo.NextPunctuation(); ok {
 		at = earlier(time.UnixMilli(wall), at)
 	}
-	if !t.waiting.IsZero() && t.w.app.cfg.MaxTaskIdle > 0 {
-		if idle := t.waiting.Add(t.w.app.cfg.MaxTaskIdle); at.IsZero() || idle.Before(at) {
-			at = idle
-		}
+	if patience := t.waiting.Add(t.w.app.cfg.MaxTaskIdle); patience.After(now) { // once it is over, only what arrives helps
+		at = earlier(patience, at)
 	}
 	return at
 }
