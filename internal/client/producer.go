@@ -121,14 +121,14 @@ type partition struct {
 
 	open *batch // owned by the caller's goroutine
 
-	queue    []*batch // sealed; queue[0] may be under way; guarded by Producer.mu
-	underway bool     // guarded by Producer.mu
-	leader   int32    // guarded by Producer.mu
-	retryAt  time.Time
-	attempts int   // of queue[0]; guarded by Producer.mu
-	seq      int32 // of the next batch; guarded by Producer.mu
-	added    bool  // protocol 1: the coordinator knows that the partition is in the transaction; guarded by Producer.mu
-	end      int64 // the offset after the last acknowledged record, -1 before the first; guarded by Producer.mu
+	queue    []*batch  // sealed; queue[0] may be under way; guarded by Producer.mu
+	underway bool      // guarded by Producer.mu
+	leader   int32     // guarded by Producer.mu
+	retryAt  time.Time // of queue[0]; guarded by Producer.mu
+	attempts int       // of queue[0]; guarded by Producer.mu
+	seq      int32     // of the next batch; guarded by Producer.mu
+	added    bool      // protocol 1: the coordinator knows that the partition is in the transaction; guarded by Producer.mu
+	end      int64     // the offset after the last acknowledged record, -1 before the first; guarded by Producer.mu
 }
 
 type batch struct {
@@ -367,7 +367,7 @@ func (p *Producer) discard(ctx context.Context) error {
 		for _, b := range part.queue {
 			p.recycle(b)
 		}
-		part.queue, part.attempts = nil, 0
+		part.queue, part.attempts, part.retryAt = nil, 0, time.Time{}
 	}
 	p.pending = p.pending[:0]
 	p.buffered = 0

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace-io/millrace/internal/record"
 )
@@ -70,6 +71,37 @@ func TestCutConnectionsKeepTransactionsWhole(t *testing.T) {
 				w.equal(partition, true, want[partition])
 			}
 		})
+	}
+}
+
+// The pause before another attempt belongs to the batch that needs it: the batches of the next transaction go out at once.
+func TestADiscardedBatchHoldsUpNoLaterOne(t *testing.T) {
+	p := NewProducer(nil, nil, ProducerConfig{})
+	defer p.Close()
+	topic := &Topic{Name: "t", limit: defaultBatchBytes, max: defaultBatchBytes}
+	part := &partition{topic: topic, leader: -1, end: -1} // nobody sends meanwhile
+	topic.parts = []*partition{part}
+	batch := func() {
+		t.Helper()
+		if err := p.Append(topic, 0, 1, nil, []byte("v"), nil); err != nil {
+			t.Fatal(err)
+		}
+		p.seal(part)
+	}
+	batch()
+	p.mu.Lock()
+	part.attempts, part.retryAt = 6, time.Now().Add(time.Hour)
+	p.mu.Unlock()
+	if err := p.discard(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.reset(record.Producer{ID: 1}, true)
+	batch()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	part.leader = 1
+	if round := p.collect(1); len(round) != 1 {
+		t.Errorf("%d batches go out, want 1", len(round))
 	}
 }
 
