@@ -40,7 +40,7 @@ func handleDescribeTopicPartitions(_ context.Context, n *Node, r *Request) (kmsg
 			return resp, nil
 		}
 		end := min(int(from)+left, len(topic.Partitions))
-		resp.Topics = append(resp.Topics, topicPartitions(topic, int(from), end))
+		resp.Topics = append(resp.Topics, n.topicPartitions(topic, int(from), end))
 		left -= max(end-int(from), 0)
 		if end < len(topic.Partitions) {
 			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: int32(end)}
@@ -93,16 +93,19 @@ func unknownTopicPartitions(name string) kmsg.DescribeTopicPartitionsResponseTop
 }
 
 // topicPartitions describes the partitions [from, end) of a topic.
-func topicPartitions(topic *controller.Topic, from, end int) kmsg.DescribeTopicPartitionsResponseTopic {
+func (n *Node) topicPartitions(topic *controller.Topic, from, end int) kmsg.DescribeTopicPartitionsResponseTopic {
 	t := kmsg.NewDescribeTopicPartitionsResponseTopic()
 	t.Topic, t.TopicID, t.IsInternal = &topic.Name, topic.ID, controller.IsInternal(topic.Name)
 	t.AuthorizedOperations = allTopicOperations
 	for i := from; i < end; i++ {
-		meta := &topic.Partitions[i]
+		meta, now := &topic.Partitions[i], n.standingOf(topic, int32(i))
 		p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
-		p.Partition, p.LeaderID, p.LeaderEpoch = int32(i), meta.Leader, meta.LeaderEpoch
-		p.Replicas, p.ISR = meta.Replicas, meta.ISR
+		p.Partition, p.LeaderID, p.LeaderEpoch = int32(i), now.leader, meta.LeaderEpoch
+		p.Replicas, p.ISR, p.OfflineReplicas = meta.Replicas, now.isr, now.offline
 		p.EligibleLeaderReplicas, p.LastKnownELR = []int32{}, []int32{}
+		if now.leader == controller.NoLeader { // nothing that was acknowledged is missing where it is offline
+			p.EligibleLeaderReplicas, p.LastKnownELR = now.offline, now.offline
+		}
 		t.Partitions = append(t.Partitions, p)
 	}
 	return t

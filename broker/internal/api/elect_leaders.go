@@ -16,7 +16,7 @@ const (
 	electUnclean   = 1
 )
 
-// handleElectLeaders finds that the only broker leads everything already.
+// handleElectLeaders finds that the only broker leads everything that it can already.
 func handleElectLeaders(_ context.Context, n *Node, r *Request) (kmsg.Response, error) {
 	req := r.Body.(*kmsg.ElectLeadersRequest)
 	resp := req.ResponseKind().(*kmsg.ElectLeadersResponse)
@@ -44,7 +44,7 @@ func handleElectLeaders(_ context.Context, n *Node, r *Request) (kmsg.Response, 
 		for _, p := range t.Partitions {
 			err := bad
 			if err == nil {
-				err = election(im, t.Topic, p)
+				err = n.election(im, t.Topic, p, req.ElectionType)
 			}
 			res := kmsg.NewElectLeadersResponseTopicPartition()
 			res.Partition, res.ErrorCode, res.ErrorMessage = p, Code(err), MessageOf(err)
@@ -55,13 +55,19 @@ func handleElectLeaders(_ context.Context, n *Node, r *Request) (kmsg.Response, 
 	return resp, nil
 }
 
-func election(im *controller.Image, topic string, partition int32) error {
+func (n *Node) election(im *controller.Image, topic string, partition int32, kind int8) error {
 	t := im.Topic(topic)
 	if t == nil {
 		return &Fault{Kafka: kerr.UnknownTopicOrPartition, Message: "No such topic as " + topic}
 	}
 	if partition < 0 || int(partition) >= len(t.Partitions) {
 		return &Fault{Kafka: kerr.UnknownTopicOrPartition, Message: fmt.Sprintf("No such partition as %s-%d", topic, partition)}
+	}
+	if n.standingOf(t, partition).leader == controller.NoLeader {
+		if kind == electPreferred {
+			return &Fault{Kafka: kerr.PreferredLeaderNotAvailable, Message: "The preferred leader was not available."}
+		}
+		return &Fault{Kafka: kerr.EligibleLeadersNotAvailable, Message: "No replica that could lead is available."}
 	}
 	return &Fault{Kafka: kerr.ElectionNotNeeded, Message: "Leader election not needed for topic partition."}
 }

@@ -55,7 +55,7 @@ func findCoordinator(ctx context.Context, n *Node, r *Request, kind int8, key st
 		return fail(kerr.CoordinatorNotAvailable)
 	}
 	p := coordinator.PartitionOf(key, int32(len(t.Partitions)))
-	if t.Partitions[p].Leader != n.ID {
+	if n.standingOf(t, p).leader != n.ID {
 		return fail(kerr.CoordinatorNotAvailable)
 	}
 	out.NodeID, out.Host, out.Port = n.ID, r.Conn.Listener.Host, r.Conn.Listener.Port

@@ -175,11 +175,11 @@ func (m *metadataAnswer) add(topic *controller.Topic) {
 	}
 	t.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(topic.Partitions))
 	for i := range topic.Partitions {
-		p := &topic.Partitions[i]
+		p, now := &topic.Partitions[i], m.n.standingOf(topic, int32(i))
 		t.Partitions[i] = kmsg.MetadataResponseTopicPartition{
-			Partition: int32(i), Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR,
+			Partition: int32(i), Leader: now.leader, LeaderEpoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: now.isr, OfflineReplicas: now.offline,
 		}
-		if p.Leader == controller.NoLeader {
+		if now.leader == controller.NoLeader {
 			t.Partitions[i].ErrorCode = kerr.LeaderNotAvailable.Code
 		}
 	}
