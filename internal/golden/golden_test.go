@@ -296,9 +296,18 @@ func deadLetter(raw *runtimetest.RawRecord) (o outRecord, err error) {
 }
 
 // forgets tells whether a crash may change what a case gives, in the library too: an interval by the wall clock begins anew, and so does what a processor counts
-// outside of its stores.
+// outside of its stores, and the order of several punctuators that are due at once.
 func (in *interpreter) forgets(lost bool) bool {
-	return lost && in.unlogged() || in.volatile() || in.c.Config.EmitIntervalMs != 0 || slices.ContainsFunc(in.c.Topology, func(op caseOp) bool { return op.Clock == "wall" || op.Times > 0 })
+	scheduled := 0
+	for _, op := range in.c.Topology {
+		if op.Clock == "wall" || op.Times > 0 {
+			return true
+		}
+		if op.Clock == "stream" {
+			scheduled++
+		}
+	}
+	return lost && in.unlogged() || in.volatile() || in.c.Config.EmitIntervalMs != 0 || scheduled > 1
 }
 
 // volatile tells whether a store of the case is in memory, where a crash takes it, and has no changelog to come back from.

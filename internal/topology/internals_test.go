@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/millrace-io/millrace/statestore"
@@ -215,5 +216,38 @@ func TestTaskReportsAStoreThatDoesNotOpen(t *testing.T) {
 	}
 	if _, err := topo.Subtopologies()[0].NewTask(&clockEnv{}); err == nil || err.Error() != `task 0_0: store "s" (main.go:7): none` {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestDueAtOnceAreCalledInKafkasOrder holds the order of calls to what a java.util.PriorityQueue gives.
+func TestDueAtOnceAreCalledInKafkasOrder(t *testing.T) {
+	for name, c := range map[string]struct {
+		intervals []int64
+		times     []int64
+		want      string
+	}{
+		"two of one interval":   {[]int64{10, 10}, []int64{1, 10, 20}, "1:01 10:01 20:01"},
+		"three of one interval": {[]int64{10, 10, 10}, []int64{1, 10, 20}, "1:021 10:210 20:102"},
+		"five of one interval":  {[]int64{10, 10, 10, 10, 10}, []int64{1, 10, 20, 30}, "1:04132 10:32401 20:01234 30:34102"},
+		"the sooner first":      {[]int64{100, 50}, []int64{29, 60, 112, 264, 325}, "29:01 60:1 112:01 264:10 325:10"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var work clockwork
+			fired := ""
+			for n, interval := range c.intervals {
+				work.added = slices.Insert(work.added, 0, &punctuator{node: n, interval: interval, fire: func(int64) error { fired += strconv.Itoa(n); return nil }})
+			}
+			var got []string
+			for _, now := range c.times {
+				fired = ""
+				if err := work.fire(now); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, strconv.FormatInt(now, 10)+":"+fired)
+			}
+			if have := strings.Join(got, " "); have != c.want {
+				t.Errorf("called %s, want %s", have, c.want)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -16,7 +17,8 @@ const (
 // Punctuation is what is to be done again and again. Times are ms since 1970.
 //
 // By stream time it is due at 0 first, that is as soon as stream time is known; by the wall clock an interval after it was scheduled; with a start it is due
-// there first. Slots that were missed collapse into one call, and the next is the next aligned one.
+// there first. Slots that were missed collapse into one call, and the next is the next aligned one. Several that are due at once are called in the order in which they
+// became due; among those of one time it is Kafka Streams' order, see due, which begins anew when a task moves or crashes.
 type Punctuation struct {
 	Clock    Clock
 	Every    int64 // positive
@@ -26,7 +28,13 @@ type Punctuation struct {
 }
 
 // schedule holds a task's punctuators.
-type schedule struct{ stream, wall []*punctuator }
+type schedule struct{ stream, wall clockwork }
+
+// clockwork holds the punctuators of one clock.
+type clockwork struct {
+	queue due           // in order of next, those that were stopped included
+	added []*punctuator // since the last look, in no order
+}
 
 type punctuator struct {
 	node     int // in order of the graph
@@ -54,12 +62,12 @@ func (w *Wiring) Schedule(n *Node, p Punctuation) (cancel func()) {
 	}
 	switch {
 	case p.Clock == StreamTime:
-		t.schedule.stream = append(t.schedule.stream, u)
+		t.schedule.stream.added = append(t.schedule.stream.added, u)
 	default:
 		if !p.HasStart {
 			u.next = w.env.Now() + p.Every
 		}
-		t.schedule.wall = append(t.schedule.wall, u)
+		t.schedule.wall.added = append(t.schedule.wall.added, u)
 	}
 	return func() { u.stopped = true }
 }
@@ -75,7 +83,10 @@ func (t *Task) punctuation(n *Node, fire func(int64) error, now int64) error {
 
 // resume takes a restored stream time: what was due until then was done before.
 func (s *schedule) resume(streamTime int64) {
-	for _, p := range s.stream {
+	c := &s.stream
+	c.added = append(c.added, c.queue...)
+	c.queue = nil
+	for _, p := range c.added {
 		if p.next <= streamTime {
 			p.advance(streamTime)
 		}
@@ -83,47 +94,60 @@ func (s *schedule) resume(streamTime int64) {
 }
 
 func (s *schedule) streamDue(streamTime int64) bool {
-	return streamTime >= 0 && slices.ContainsFunc(s.stream, func(p *punctuator) bool { return p.next <= streamTime && !p.stopped })
-}
-
-func (s *schedule) fireStream(streamTime int64) error {
-	err := fire(s.stream, streamTime)
-	s.stream = slices.DeleteFunc(s.stream, func(p *punctuator) bool { return p.stopped })
-	return err
-}
-
-func (s *schedule) fireWall(wall int64) error {
-	err := fire(s.wall, wall)
-	s.wall = slices.DeleteFunc(s.wall, func(p *punctuator) bool { return p.stopped })
-	return err
-}
-
-func (s *schedule) nextWall() (next int64, ok bool) {
-	for _, p := range s.wall {
-		if !p.stopped && (!ok || p.next < next) {
-			next, ok = p.next, true
-		}
+	if streamTime < 0 {
+		return false
 	}
-	return next, ok
+	next, ok := s.stream.first()
+	return ok && next <= streamTime
 }
 
-// fire calls what is due at now once each, in the order in which it became due, then in that of the graph.
-func fire(all []*punctuator, now int64) error {
-	for {
-		var due *punctuator
-		for _, p := range all {
-			if !p.stopped && p.next <= now && (due == nil || p.next < due.next || p.next == due.next && p.node < due.node) {
-				due = p
-			}
+func (s *schedule) fireStream(streamTime int64) error { return s.stream.fire(streamTime) }
+
+func (s *schedule) fireWall(wall int64) error { return s.wall.fire(wall) }
+
+func (s *schedule) nextWall() (next int64, ok bool) { return s.wall.first() }
+
+// look takes in what was added since the last look.
+func (c *clockwork) look() {
+	if len(c.added) == 0 {
+		return
+	}
+	slices.SortStableFunc(c.added, func(a, b *punctuator) int { return cmp.Compare(a.node, b.node) })
+	for _, p := range c.added {
+		c.queue.push(p)
+	}
+	clear(c.added)
+	c.added = c.added[:0]
+}
+
+// first is when the next call is due.
+func (c *clockwork) first() (next int64, ok bool) {
+	c.look()
+	for len(c.queue) > 0 {
+		if top := c.queue[0]; !top.stopped {
+			return top.next, true
 		}
-		if due == nil {
-			return nil
+		c.queue.pop()
+	}
+	return 0, false
+}
+
+// fire calls what is due at now once each, in the order in which it became due.
+func (c *clockwork) fire(now int64) error {
+	c.look()
+	for len(c.queue) > 0 && c.queue[0].next <= now {
+		p := c.queue.pop()
+		if p.stopped {
+			continue
 		}
-		due.advance(now)
-		if err := due.fire(now); err != nil {
+		if err := p.fire(now); err != nil {
 			return err
 		}
+		if p.advance(now); !p.stopped {
+			c.queue.push(p)
+		}
 	}
+	return nil
 }
 
 // advance moves to the first slot after now.
