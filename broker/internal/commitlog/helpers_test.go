@@ -2,6 +2,7 @@ package commitlog
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -42,6 +43,14 @@ func tryOpen(fsys vfs.FS, cfg Config, o OpenOptions) (*Log, error) {
 		return nil, err
 	}
 	return Open(fsys, testDir, cfg, o)
+}
+
+// remove ends the log as the deletion of its topic does.
+func (l *testLog) remove() {
+	l.t.Helper()
+	if err := errors.Join(l.Discard(), l.fs.RemoveAll(l.dir)); err != nil {
+		l.t.Fatal(err)
+	}
 }
 
 // reopenClean closes the log and opens it as after a clean stop.

@@ -127,12 +127,6 @@ func (l *Log) Checkpoint() Checkpoint {
 // lies at hw or above.
 func (l *Log) LastStable(hw Offset) Offset { return l.producers.lastStable(hw, l.LogStart()) }
 
-// FirstUnstable returns the first offset of the oldest open transaction; ok is false when none is open.
-func (l *Log) FirstUnstable() (o Offset, ok bool) {
-	o, ok = l.producers.firstOpen()
-	return max(o, l.LogStart()), ok
-}
-
 // ActiveProducers describes the producers that the log remembers, by id.
 func (l *Log) ActiveProducers() []ProducerInfo { return l.producers.list() }
 
@@ -145,13 +139,6 @@ func (l *Log) ExpireProducers(now time.Time) int {
 	defer l.mu.Unlock()
 	l.expireVerifications(now)
 	return l.producers.expire(now, l.config().ProducerExpiry)
-}
-
-// LatestEpoch returns the last leader epoch and where it begins; ok is false when no batch ever had one.
-func (l *Log) LatestEpoch() (e EpochEntry, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.epochs.latest()
 }
 
 // EpochAt returns the leader epoch that offset o belongs to, or record.NoLeaderEpoch.
@@ -358,9 +345,4 @@ func (l *Log) Discard() error {
 		return nil
 	}
 	return l.shut()
-}
-
-// Remove closes the log without a flush and deletes its directory.
-func (l *Log) Remove() error {
-	return errors.Join(l.Discard(), l.fs.RemoveAll(l.dir))
 }

@@ -43,11 +43,6 @@ func freeSlots(n int) []mapSlot {
 	return s
 }
 
-// full tells whether another key might not find room.
-func (m *offsetMap) full() bool {
-	return len(m.slots) >= m.maxSlots && m.n >= len(m.slots)/mapLoadParts*(mapLoadParts-1)
-}
-
 // put notes that key occurs at o, which is above all offsets before. It returns false, and changes nothing, when the map is full and the key
 // is new.
 func (m *offsetMap) put(key []byte, o Offset) bool {

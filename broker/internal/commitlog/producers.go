@@ -233,16 +233,6 @@ func (ps *producers) lastStable(hw, logStart Offset) Offset {
 	return max(stable, min(logStart, hw))
 }
 
-// firstOpen returns the first offset of the oldest open transaction.
-func (ps *producers) firstOpen() (Offset, bool) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if len(ps.open) == 0 {
-		return record.NoOffset, false
-	}
-	return ps.open[0].first, true
-}
-
 // expire forgets producers that were idle for longer than d and have no open transaction. It returns how many.
 func (ps *producers) expire(now time.Time, d time.Duration) int {
 	ps.mu.Lock()

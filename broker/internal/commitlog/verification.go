@@ -55,14 +55,6 @@ func (l *Log) BeginVerification(now time.Time, id ProducerID, epoch ProducerEpoc
 	return VerificationGuard{token: v.token, epochBumped: v.epochBumped}, nil
 }
 
-// TxnOpen tells whether a producer has an open transaction of that epoch here.
-func (l *Log) TxnOpen(id ProducerID, epoch ProducerEpoch) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	p, _ := l.producers.get(id)
-	return p.txnOpenAt(epoch)
-}
-
 func (p *producerState) txnOpenAt(epoch ProducerEpoch) bool {
 	return p.txnStart >= 0 && p.epoch == epoch
 }
