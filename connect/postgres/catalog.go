@@ -154,6 +154,18 @@ func (c *catalog) describe(ctx context.Context, name tableName) (*table, error) 
 	return t, nil
 }
 
+// nameOf is the name that a table has now.
+func (c *catalog) nameOf(ctx context.Context, id uint32) (tableName, error) {
+	rows, err := c.query(ctx, `select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = $1`, strconv.FormatUint(uint64(id), 10))
+	if err != nil {
+		return tableName{}, err
+	}
+	if len(rows) == 0 {
+		return tableName{}, fmt.Errorf("%w: table %d was dropped", ErrTableGone, id)
+	}
+	return tableName{string(rows[0][0]), string(rows[0][1])}, nil
+}
+
 // typeDepth bounds the way from a domain over domains and arrays to a base type.
 const typeDepth = 8
 

@@ -134,12 +134,14 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// sessionParameters make the text forms of values the same whatever the server's own settings are.
+// sessionParameters make the text forms of values the same, and what the connector does permitted and not cut short, whatever the server, the database or the role
+// have set.
 var sessionParameters = map[string]string{
 	"application_name": "millrace", "client_encoding": "UTF8", "TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "postgres",
 	"bytea_output": "hex", "extra_float_digits": "1", "statement_timeout": "0",
 	"row_security":                        "off", // a policy that hides rows from a snapshot is an error
-	"idle_in_transaction_session_timeout": "0",
+	"idle_in_transaction_session_timeout": "0", "idle_session_timeout": "0", "lock_timeout": "0",
+	"default_transaction_isolation": "read committed", "default_transaction_read_only": "off", "standard_conforming_strings": "on",
 }
 
 const connectTimeout = 10 * time.Second

@@ -25,6 +25,7 @@ var (
 	errTablesChanged  = errors.New("postgres: tables joined") // ends a session in good order: the next one takes their snapshots
 	errUnfit          = errors.New("postgres: the publication does not do")
 	errUnfitTopic     = errors.New("postgres: a topic does not do")
+	errNoText         = errors.New("postgres: a value is no text")
 	errTooLarge       = errors.New("postgres: a row is too large for its topic")
 	errTooLong        = errors.New("postgres: a transaction of the log lasted too long")
 	errStreamFinished = errors.New("postgres: the server ended the stream")
@@ -32,7 +33,7 @@ var (
 
 var lasting = []error{
 	ErrWALLevel, ErrNoPrivilege, ErrSlotInUse, ErrSlotLost, ErrNoPrimaryKey, ErrTableGone, ErrTruncated, ErrTypeChanged, ErrOtherDatabase, ErrTakenOver, ErrNoMatch,
-	errUnfit, errUnfitTopic, errTooLarge, errTooLong,
+	errUnfit, errUnfitTopic, errNoText, errTooLarge, errTooLong,
 	// What the log says to a connector that asks for what it may not have.
 	kerr.InvalidTransactionTimeout, kerr.TransactionalIDAuthorizationFailed, kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed,
 	kerr.InvalidTopicException, kerr.InvalidPartitions, kerr.InvalidReplicationFactor, kerr.InvalidConfig, kerr.PolicyViolation, kerr.InvalidTimestamp, kerr.InvalidRecord,
@@ -65,6 +66,8 @@ func explain(err error) error {
 	switch pg.Code {
 	case "42501":
 		return fmt.Errorf("%w: ALTER ROLE … REPLICATION, and SELECT on the tables, or let a superuser make the publication: %w", ErrNoPrivilege, err)
+	case "22021":
+		return fmt.Errorf("%w in UTF-8, as a database without an encoding (SQL_ASCII) may hold it: mend the row, or leave the table out: %w", errNoText, err)
 	case "55006":
 		return fmt.Errorf("%w: is another connector of this name running? %w", ErrSlotInUse, err)
 	}

@@ -33,13 +33,24 @@ type mainPosition struct {
 }
 
 type tablePosition struct {
-	// Identity tells the table from another one of its name, and its place in the publication from another one.
+	// Identity tells the table from another one of its name, and its place in the publication from another one: the server's ids of the two, ID/ID.
 	Identity string         `json:"identity"`
 	Columns  []columnLayout `json:"columns"`
 	Snapshot visibility     `json:"snapshot"`
 	// Topic and Partitions tell the topic that the rows are in: its id, and how many partitions its keys are spread over. Earlier versions did not write them.
 	Topic      string `json:"topic,omitempty"`
 	Partitions int    `json:"partitions,omitempty"`
+}
+
+// of finds the table that the server calls id: by that, since the stream may tell of a time when the table had another name.
+func (p *position) of(id uint32) (tableName, *tablePosition) {
+	prefix := fmt.Sprint(id, "/")
+	for name, t := range p.tables {
+		if strings.HasPrefix(t.Identity, prefix) {
+			return name, t
+		}
+	}
+	return tableName{}, nil
 }
 
 // load takes one record of the position topic.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pglogrepl"
 )
@@ -156,13 +155,12 @@ const keyFlag = 1
 
 // relation takes a table's description, which comes before its first change and after each of its alterations.
 func (d *decoder) relation(ctx context.Context, m *pglogrepl.RelationMessage) error {
-	name := tableName{m.Namespace, m.RelationName}
-	p := d.position.tables[name]
-	if p == nil || !strings.HasPrefix(p.Identity, fmt.Sprint(m.RelationID, "/")) { // one of its name that is gone, or is new: that has a snapshot to come
+	name, p := d.position.of(m.RelationID)
+	if p == nil { // it is not followed, or is new, perhaps in the name of one that is gone: then it has a snapshot to come
 		d.relations[m.RelationID] = nil
 		return nil
 	}
-	keys, parted, err := d.keys(ctx, name, p)
+	keys, parted, err := d.keys(ctx, m.RelationID, p)
 	if err != nil {
 		return err
 	}
@@ -203,9 +201,13 @@ func (d *decoder) relation(ctx context.Context, m *pglogrepl.RelationMessage) er
 }
 
 // keys are a table's key columns with their places: as they are now or, of a table that was dropped since, as they were.
-func (d *decoder) keys(ctx context.Context, name tableName, p *tablePosition) (keys map[string]int, parted bool, err error) {
+func (d *decoder) keys(ctx context.Context, id uint32, p *tablePosition) (keys map[string]int, parted bool, err error) {
 	keys = make(map[string]int)
-	t, err := d.catalog.describe(ctx, name)
+	var t *table
+	name, err := d.catalog.nameOf(ctx, id)
+	if err == nil {
+		t, err = d.catalog.describe(ctx, name)
+	}
 	switch {
 	case err == nil:
 		parted = t.parted

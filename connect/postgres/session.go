@@ -167,6 +167,10 @@ func (s *session) slot(ctx context.Context, system string) error {
 	if s.committed, err = s.position.main.lsn(); err != nil {
 		return err
 	}
+	if have.walEnd < s.committed { // else its next changes would count as known
+		return fmt.Errorf("%w: the database is at %s, before %s that the log has: it was set back to an earlier state. Ask for a new snapshot",
+			ErrSlotLost, have.walEnd, s.committed)
+	}
 	if have.confirmed > s.committed {
 		return fmt.Errorf("%w: %s has moved to %s, past %s that the log has: somebody else read it, or it was made anew. Ask for a new snapshot",
 			ErrSlotLost, s.cfg.Name, have.confirmed, s.committed)
