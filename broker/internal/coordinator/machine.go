@@ -58,6 +58,10 @@ type Config[M Machine] struct {
 	// an answer that the machine owed must be told now. Called without the shard's lock. May be nil.
 	Unloaded func(s *Shard[M], why error)
 
+	// Refused is told why the log refused an append, of several in a row the first: whoever waits for the append learns
+	// no more than what to do about it. Called without the shard's lock, before they learn it. May be nil.
+	Refused func(s *Shard[M], cause error)
+
 	// LoadFailed is told when a load failed and will be tried again. May be nil.
 	LoadFailed func(s *Shard[M], err error)
 

@@ -324,6 +324,11 @@ func (s *Shard[M]) append(f *flight) (err error) {
 // failed drops the state after the log refused f: what memory says is no longer what the log says.
 func (s *Shard[M]) failed(f *flight, err error) {
 	s.mu.Lock()
+	if s.mu.refusals == 0 && s.ctx.Err() == nil && s.cfg.Refused != nil {
+		s.mu.Unlock()
+		s.cfg.Refused(s, err)
+		s.mu.Lock()
+	}
 	s.dropLocked(f, clientError(err))
 }
 

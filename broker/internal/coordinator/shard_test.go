@@ -215,6 +215,32 @@ func TestWhatIsLeftIsWrittenByWhoResigns(t *testing.T) {
 	})
 }
 
+// Clients learn what to do; why the log refused is told to whoever runs the server, once for all refusals in a row.
+func TestTheCauseOfARefusalIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{}
+		var causes []error
+		set := NewSet(Config[*sums]{New: newSums, Refused: func(_ *Shard[*sums], cause error) { causes = append(causes, cause) }})
+		defer set.Close()
+		shard := lead(set, log)
+		for round := range 2 {
+			for range 3 {
+				log.set(func(l *fakeLog) { l.refuse = fmt.Errorf("append: %w", errBroken) })
+				if err := shard.Do(ctx, plus("a", 1)); err != kerr.CoordinatorNotAvailable {
+					t.Fatalf("round %d: the client is told %v", round, err)
+				}
+				time.Sleep(loadRetryMax) // until the state is loaded anew
+			}
+			if len(causes) != round+1 || !errors.Is(causes[round], errBroken) {
+				t.Fatalf("round %d: told the causes %v", round, causes)
+			}
+			if err := shard.Do(ctx, plus("a", 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 func TestRefusedAppendReloadsFromTheLog(t *testing.T) {
 	for _, written := range []bool{false, true} {
 		t.Run(fmt.Sprintf("written=%v", written), func(t *testing.T) {

@@ -2,7 +2,6 @@ package groups
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -65,6 +64,9 @@ func New(cfg Config) *Coordinator {
 			c.take(m.Tick(now), w)
 		},
 		Unloaded: c.unloaded,
+		Refused: func(s *shard, cause error) {
+			cfg.Log.Error("the log refused a group record, loading anew", "topic", Topic, "partition", s.Partition(), "error", cause)
+		},
 		LoadFailed: func(s *shard, err error) {
 			cfg.Log.Error("groups cannot be loaded, trying again", "topic", Topic, "partition", s.Partition(), "error", err)
 		},
@@ -127,10 +129,7 @@ func (c *Coordinator) deliver(answers []group.Answer) {
 }
 
 // unloaded tells everybody who waits for the shard that it has forgotten them.
-func (c *Coordinator) unloaded(s *shard, why error) {
-	if !errors.Is(why, kerr.NotCoordinator) {
-		c.cfg.Log.Error("the log refused a group record, loading anew", "topic", Topic, "partition", s.Partition(), "error", why)
-	}
+func (c *Coordinator) unloaded(s *shard, _ error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for tok, w := range c.mu.waiting {

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -230,6 +232,26 @@ func TestWhoWaitsIsToldThatTheStateIsGone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTheServersLogSaysWhyACommitIsRefused: a client learns only that it should come again.
+func TestTheServersLogSaysWhyACommitIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, said := &memLog{}, &bytes.Buffer{}
+		c := New(Config{Partitions: func() int32 { return 1 }, Log: slog.New(slog.NewTextHandler(said, nil))})
+		defer c.Close()
+		c.Lead(0, 0, log)
+		log.set(func(l *memLog) { l.refuse = fmt.Errorf("write 0.log: %w", syscall.ENOSPC) })
+		for range 3 {
+			if err := c.Commit(ctx, commit("", -1, 7)); err != kerr.CoordinatorNotAvailable && err != kerr.CoordinatorLoadInProgress {
+				t.Fatalf("the client is told %v", err)
+			}
+		}
+		synctest.Wait()
+		if n := strings.Count(said.String(), syscall.ENOSPC.Error()); n != 1 {
+			t.Errorf("the cause is said %d times:\n%s", n, said)
+		}
+	})
 }
 
 func TestCanceledRequestLeavesNothingBehind(t *testing.T) {

@@ -78,6 +78,7 @@ func New(cfg Config) *Coordinator {
 			m.take(m.Tick(now), w)
 		},
 		Unloaded:   c.unloaded,
+		Refused:    c.refused,
 		LoadFailed: c.loadFailed,
 		Now:        cfg.Now,
 	})
@@ -104,15 +105,16 @@ func (c *Coordinator) Close() {
 	}
 }
 
-func (c *Coordinator) unloaded(s *coordinator.Shard[*machine], why error) {
-	if !errors.Is(why, kerr.NotCoordinator) {
-		c.cfg.Log.Error("the log refused a transaction's record, loading anew", "topic", Topic, "partition", s.Partition(), "error", why)
-	}
+func (c *Coordinator) unloaded(s *coordinator.Shard[*machine], _ error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if m := c.mu.latest[s.Partition()]; m != nil {
 		m.cancel() // it is waited for before the next one begins: this may run on one of its own goroutines
 	}
+}
+
+func (c *Coordinator) refused(s *coordinator.Shard[*machine], cause error) {
+	c.cfg.Log.Error("the log refused a transaction's record, loading anew", "topic", Topic, "partition", s.Partition(), "error", cause)
 }
 
 func (c *Coordinator) loadFailed(s *coordinator.Shard[*machine], err error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/broker/internal/txn"
+	"github.com/millrace-io/millrace/internal/record"
 )
 
 // TestWhoDecidesWritesTheMarkersAfterTheAnswer: nothing is written before, everything is when then returns.
@@ -91,6 +92,32 @@ func TestMarkersThatTakeLongDoNotHoldTheConnection(t *testing.T) {
 		<-returned
 		h.add("x", reply.Identity, 0) // waits for the second try
 		h.wantMarkers("t/0 commit 1000/1", "t/1 commit 1000/1")
+	})
+}
+
+// TestADecisionWithoutItsCompletionIsCompletedByTheNextLeader: the two may be in different batches of one append, of which a power loss leaves the first. Nobody could
+// use the id any more.
+func TestADecisionWithoutItsCompletionIsCompletedByTheNextLeader(t *testing.T) { // T14
+	synctest.Test(t, func(t *testing.T) {
+		who := txn.Identity{ProducerID: 7, Epoch: 1}
+		decided := txn.Change{ID: "x", Next: &txn.Transaction{
+			ID: "x", Identity: who, Next: txn.NoProducerID, Previous: txn.NoProducerID, Last: 0, State: txn.PrepareAbort, Protocol: txn.V2,
+			Timeout: time.Minute, Start: time.Now(), Updated: time.Now(),
+		}}.Record()
+		var b record.Builder
+		b.AppendRecord(time.Now().UnixMilli(), decided.Key, decided.Value, nil)
+		log := &memLog{}
+		if err := log.Append(t.Context(), b.Finish(record.NoProducer, 0, record.None)); err != nil {
+			t.Fatal(err)
+		}
+		h := start(t, log, &memMarkers{})
+		defer h.Close()
+		synctest.Wait()
+		if s := h.state("x"); s != txn.CompleteAbort {
+			t.Errorf("state %v, want CompleteAbort", s)
+		}
+		h.add("x", who, 0)
+		h.wantMarkers()
 	})
 }
 

@@ -85,7 +85,8 @@ func (m *machine) try(ctx context.Context, d txn.Markers, round int) (left []txn
 		m.c.cfg.Log.Warn("markers of a transaction are owed", "transactional_id", d.TransactionalID, "producer_id", d.ProducerID,
 			"epoch", d.Epoch, "partitions", len(rest), "error", why)
 	}
-	if m.ctx.Err() != nil || len(written) > 0 && !m.note(d, written) {
+	news := len(written) > 0 || len(d.Partitions) == 0
+	if m.ctx.Err() != nil || news && !m.note(d, written) {
 		return nil
 	}
 	return rest
