@@ -152,7 +152,7 @@ func (g *gathering) partitions() {
 	if g.s.parts.replicas.Err() != nil {
 		down = 1
 	}
-	g.gauge("kafka_log_logmanager_offlinelogdirectorycount", "1 when the data directory is offline because a write or flush failed; only a restart helps.", float64(down))
+	g.gauge("kafka_log_logmanager_offlinelogdirectorycount", "1 when the data directory is offline because a write or flush failed, or it is not where it was; only a restart helps.", float64(down))
 	g.millis("kafka_log_logflushstats_logflushrateandtimems", "Time that flushing a log to disk took.", g.s.parts.replicas.Flushes(g.now))
 }
 
