@@ -5,11 +5,12 @@ import (
 	"time"
 )
 
-// Debt returns the markers that a decided transaction still owes. ok is false when there is none. They may be written when
-// the decision is committed, not before. The partitions are the caller's.
+// Debt returns what a decided transaction owes until it is complete: its markers, and when there are none of them the
+// completion alone, which a power loss may have torn off the decision. ok is false when nothing is owed. Markers may be
+// written when the decision is committed, not before. The partitions are the caller's.
 func (c *Coordinator) Debt(id string) (Markers, bool) {
 	m, known := c.ids[id]
-	if !known || len(m.owed) == 0 {
+	if !known || !m.State.preparing() {
 		return Markers{}, false
 	}
 	return Markers{
