@@ -56,12 +56,19 @@ func (e *FaultsError) add(kind error, index int, format string, args ...any) *Fa
 	return e
 }
 
-// CheckClientHeader tells whether the header of a batch is one that a client may send. The batch comes from [Next] and passed [Batch.CheckSum].
+// CheckClientOffset tells whether a batch has the base offset that a client must give it, which lies outside the checksum.
+func (b Batch) CheckClientOffset() error {
+	if o := b.BaseOffset(); o != 0 {
+		return fmt.Errorf("%w: base offset %d of a batch from a client must be 0", ErrInvalid, o)
+	}
+	return nil
+}
+
+// CheckClientHeader tells whether the rest of a batch's header is one that a client may send. The batch comes from [Next] and passed
+// [Batch.CheckClientOffset] and [Batch.CheckSum].
 func (b Batch) CheckClientHeader() error {
 	attrs := b.Attributes()
 	switch {
-	case b.BaseOffset() != 0:
-		return fmt.Errorf("%w: base offset %d of a batch from a client must be 0", ErrInvalid, b.BaseOffset())
 	case b.Count() <= 0:
 		return fmt.Errorf("%w: batch without records", ErrInvalid)
 	case b.Count() != int(b.LastOffsetDelta())+1:

@@ -26,7 +26,12 @@ func TestClientHeaderRules(t *testing.T) {
 		{"unknown codec", func(b Batch) Batch { b[posAttributes+1] |= 6; return b }, ErrUnknownCodec},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if err := tc.spoil(ok()).CheckClientHeader(); !errors.Is(err, tc.want) {
+			b := tc.spoil(ok())
+			err := b.CheckClientOffset()
+			if err == nil {
+				err = b.CheckClientHeader()
+			}
+			if !errors.Is(err, tc.want) {
 				t.Fatalf("got %v, want %v", err, tc.want)
 			}
 		})

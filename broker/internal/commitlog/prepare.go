@@ -121,8 +121,8 @@ func stamp(batches []byte, ms int64) error {
 
 // checkClientBatch holds a client's batch against the format and the topic's rules (B2-B7), in Kafka's order: what is wrong in two ways gets the same error.
 func (c *Config) checkClientBatch(b record.Batch, now time.Time) error {
-	if b.BaseOffset() != 0 {
-		return fmt.Errorf("%w: base offset %d of a batch from a client must be 0", record.ErrInvalid, b.BaseOffset())
+	if err := b.CheckClientOffset(); err != nil {
+		return err
 	}
 	if len(b) > c.MaxBatchBytes {
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrBatchTooLarge, len(b), c.MaxBatchBytes)
