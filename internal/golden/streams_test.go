@@ -38,17 +38,17 @@ func (s *st[K]) filter(p func(k, v text) (bool, error), want bool) streamer {
 }
 
 func (s *st[K]) mapBoth(op *caseOp) streamer {
-	if op.Key == nil {
-		return s.with(stream.MapCtx(s.s, func(_ context.Context, k K, v text) (K, text, error) {
-			w, err := parseExpr(*op.Value).str(keyText(k), v)
-			return k, w, err
-		}), str)
-	}
-	key := parseExpr(*op.Key)
 	kind, value := s.kind, func(_, v text) (text, error) { return v, nil }
 	if op.Value != nil {
 		kind, value = str, parseExpr(*op.Value).str
 	}
+	if op.Key == nil {
+		return s.with(stream.MapCtx(s.s, func(_ context.Context, k K, v text) (K, text, error) {
+			w, err := value(keyText(k), v)
+			return k, w, err
+		}), kind)
+	}
+	key := parseExpr(*op.Key)
 	return text2(stream.MapCtx(s.s, func(_ context.Context, k K, v text) (text, text, error) {
 		k2, err := key.str(keyText(k), v)
 		if err != nil {
