@@ -24,7 +24,7 @@ import (
 	"github.com/millrace-io/millrace/broker/internal/meter"
 )
 
-// conn is one client's connection. It is served by one goroutine: a request is read, handled and answered before the next one is looked at, so that
+// conn is one client's connection. It is served by one goroutine: a request is read, handled and answered before the next one is handled, so that
 // answers leave in the order of the requests.
 type conn struct {
 	server *Server
@@ -33,11 +33,12 @@ type conn struct {
 	api    api.Conn
 	ip     string
 	in     incoming // the request in process; owned by the serving goroutine
+	out    outgoing // the answers that are not written yet; owned by the serving goroutine
 
 	sequel sequel // what follows the answers
 
 	mu   sync.Mutex
-	busy bool // a request is in process; guarded by mu
+	busy bool // a request is in process, or an answer not written; guarded by mu
 	last bool // no request after this one; guarded by mu
 }
 
@@ -51,6 +52,9 @@ var errNobodyReads = errors.New("too many answers that were not read yet")
 func (c *conn) serve(ctx context.Context) {
 	defer c.net.Close()
 	err := c.loop(ctx)
+	if e := c.flush(); err == nil { // whatever ended the connection: what was done before is answered
+		err = e
+	}
 	switch {
 	case err == nil, gone(err):
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -75,7 +79,9 @@ func gone(err error) bool {
 func (c *conn) loop(ctx context.Context) error {
 	wait := firstRequestTimeout
 	for {
-		c.net.SetReadDeadline(time.Now().Add(wait))
+		if c.read.Buffered() == 0 {
+			c.net.SetReadDeadline(time.Now().Add(wait))
+		}
 		if _, err := c.read.Peek(1); err != nil {
 			return err
 		}
@@ -94,14 +100,14 @@ func (c *conn) loop(ctx context.Context) error {
 func (c *conn) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.busy = !c.last
-	return c.busy
+	c.busy = !c.last || c.out.held()
+	return !c.last
 }
 
 func (c *conn) end() (last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.busy = false
+	c.busy = c.out.held()
 	return c.last
 }
 
@@ -135,6 +141,9 @@ func (c *conn) one(ctx context.Context) error {
 			req.Body = nil
 		}
 	}
+	if err := c.flushBefore(req); err != nil {
+		return err
+	}
 	resp, err := c.handle(ctx, req)
 	if err != nil {
 		return err
@@ -162,7 +171,9 @@ type incoming struct {
 
 // readFrame reads the next frame. What was kept of former requests serves it when it is large; otherwise memory grows as bytes arrive.
 func (c *conn) readFrame(ctx context.Context, in *incoming) error {
-	c.net.SetReadDeadline(time.Now().Add(chunkTimeout))
+	if !c.nextIsHere() {
+		c.net.SetReadDeadline(time.Now().Add(chunkTimeout))
+	}
 	head, err := c.read.Peek(4)
 	if err != nil {
 		return err
@@ -237,6 +248,9 @@ func (c *conn) takeMemory(ctx context.Context, n int64) error {
 		return nil
 	}
 	c.server.requests.Give(got)
+	if err := c.flush(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, chunkTimeout)
 	defer cancel()
 	if _, err := c.server.requests.Take(ctx, n); err != nil {
@@ -320,63 +334,4 @@ func (c *conn) handle(ctx context.Context, r *api.Request) (resp kmsg.Response, 
 		}
 	}()
 	return c.server.rows[r.Key].Handle(ctx, c.server.node, r)
-}
-
-// write sends an answer; nil is none.
-func (c *conn) write(r *api.Request, resp kmsg.Response) error {
-	if resp == nil {
-		return nil
-	}
-	resp.SetVersion(r.Version)
-	buf := answerPool.Get().(*[]byte)
-	defer putAnswer(buf)
-	b := append((*buf)[:0], 0, 0, 0, 0)
-	b = binary.BigEndian.AppendUint32(b, uint32(r.CorrelationID))
-	if resp.IsFlexible() && resp.Key() != int16(kmsg.ApiVersions) {
-		b = append(b, 0) // no tagged fields in the header
-	}
-	if g, ok := resp.(api.Gathered); ok {
-		defer g.Release()
-		pieces, n := g.AppendPieces(b)
-		binary.BigEndian.PutUint32(pieces[0].Bytes, uint32(n-4))
-		c.writeWithin(n)
-		return sendPieces(c.net, pieces)
-	}
-	b = resp.AppendTo(b)
-	*buf = b
-	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
-	return c.writeCounted(b)
-}
-
-// writeCounted sends an answer, unless those that nobody reads have used up the memory for answers.
-func (c *conn) writeCounted(b []byte) error {
-	if more := int64(len(b) - freeAnswer); more > 0 {
-		taken := c.server.replies.TakeUpTo(more)
-		defer c.server.replies.Give(taken)
-		if taken < more {
-			return fmt.Errorf("%w: an answer of %d bytes", errNobodyReads, len(b))
-		}
-	}
-	c.writeWithin(len(b))
-	_, err := c.net.Write(b)
-	return err
-}
-
-// writeWithin gives the client the time to take n bytes.
-func (c *conn) writeWithin(n int) {
-	c.net.SetWriteDeadline(time.Now().Add(writeTimeout + time.Duration(n/minWriteRate)*time.Second))
-}
-
-var (
-	framePool  = &sync.Pool{New: newBuffer} // for first chunks
-	answerPool = &sync.Pool{New: newBuffer}
-)
-
-func newBuffer() any { return new([]byte) }
-
-// putAnswer gives a buffer back, unless it is so large that keeping it would hold memory for the rare large answer.
-func putAnswer(b *[]byte) {
-	if cap(*b) <= keepAnswer {
-		answerPool.Put(b)
-	}
 }

@@ -30,6 +30,10 @@ const (
 	// freeAnswer is what an answer other than a fetch's may take without being counted in replyMemory.
 	freeAnswer = 64 << 10
 
+	// maxHeld is how much an answer that waits for the next one may take together with those before it. The requests are in readBuffer, and answers to batches are
+	// smaller than those: only answers that list many faults come near it.
+	maxHeld = 4 << 10
+
 	// replyMemory bounds the bytes beyond freeAnswer of all such answers that clients have not read yet. An answer that finds no room is not sent and
 	// its connection closed: that happens only when hundreds of clients ask for much and read nothing.
 	replyMemory = 256 << 20

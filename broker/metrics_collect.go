@@ -79,7 +79,7 @@ func (g *gathering) requests() {
 		g.millis("kafka_network_requestmetrics_totaltimems", "Time from a request's last byte to its answer's.", r.Total.Summary(g.now), "request", name)
 		g.millis("kafka_network_requestmetrics_localtimems", "Time that a request was worked on.", r.Local.Summary(g.now), "request", name)
 		g.millis("kafka_network_requestmetrics_remotetimems", "Time that a request waited for records, flushes or group members.", r.Wait.Summary(g.now), "request", name)
-		g.millis("kafka_network_requestmetrics_responsesendtimems", "Time that writing an answer took.", r.Send.Summary(g.now), "request", name)
+		g.millis("kafka_network_requestmetrics_responsesendtimems", "Time that writing an answer took; of answers that leave together the last one has it all.", r.Send.Summary(g.now), "request", name)
 	}
 	const waiting = "Requests that wait for something to happen."
 	g.gauge("kafka_server_delayedoperationpurgatory_purgatorysize", waiting, float64(m.FetchesWaiting.Load()), "delayedOperation", "Fetch")

@@ -2,7 +2,7 @@
 //
 // A handler is a function from a decoded request to a response. It runs on its connection's goroutine, which takes up the next request of the
 // connection only when the handler has returned: answers leave in the order of the requests, and a connection has one request in process. A handler
-// that has to wait (a long poll, a join, acks=all) simply waits, for its event or for ctx, which ends when the connection or the server does:
+// that has to wait (a long poll, a join, acks=all) simply waits, for its event or for ctx, which ends when the connection or the server does (Produce calls Request.BeforeWait first):
 //
 //	frame ─decode▶ Request ─Handler▶ kmsg.Response ─encode▶ frame
 //	                           ├────▶ nil, nil   no answer (Produce with acks 0)

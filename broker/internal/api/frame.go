@@ -21,6 +21,9 @@ type Request struct {
 	// are touched after it. Nil when there is little to give.
 	Forget func()
 
+	// BeforeWait is called by a handler of Produce before it waits for anything: answers that wait for this one's leave. Nil when there are none.
+	BeforeWait func()
+
 	// Waited is the time that the handler spent on waiting for others. The handler sets it.
 	Waited time.Duration
 }

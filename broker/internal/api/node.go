@@ -41,8 +41,11 @@ type Node struct {
 	Transactions *transactions.Coordinator
 }
 
-// waiting counts a request that begins to wait. The function that it returns is called when the wait is over.
+// waiting says that a request begins to wait, and counts it. The function that it returns is called when the wait is over.
 func waiting(r *Request, gauge *atomic.Int64) (over func()) {
+	if r.BeforeWait != nil {
+		r.BeforeWait()
+	}
 	begun := time.Now()
 	gauge.Add(1)
 	return func() {
