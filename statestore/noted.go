@@ -15,15 +15,35 @@ type Noter interface {
 // noted are the headers of keys that wait for Flush. Few records have headers, so that a map of pointers is no burden.
 type noted struct {
 	byKey   map[string][]Header // by encoded key
+	bytes   int                 // the memory that byKey takes
 	current []Header
+}
+
+// headerBytes is what a header takes besides its key and value, notedBytes what a key with headers takes besides those and itself: strings, slices and their share of the
+// map.
+const (
+	headerBytes = 40
+	notedBytes  = 56
+)
+
+func bytesOf(key []byte, headers []Header) int {
+	n := notedBytes + len(key)
+	for _, h := range headers {
+		n += headerBytes + len(h.Key) + len(h.Value)
+	}
+	return n
 }
 
 // note copies the headers of a change.
 func (n *noted) note(key []byte, headers []Header) {
+	if was, ok := n.byKey[string(key)]; ok {
+		n.bytes -= bytesOf(key, was)
+	}
 	if len(headers) == 0 {
 		delete(n.byKey, string(key))
 		return
 	}
+	n.bytes += bytesOf(key, headers)
 	copied := make([]Header, len(headers))
 	for i, h := range headers {
 		copied[i] = Header{Key: h.Key, Value: bytes.Clone(h.Value)}
@@ -36,7 +56,7 @@ func (n *noted) note(key []byte, headers []Header) {
 
 // Spill hands on what is held back when it is too much.
 func (c *core) Spill() error {
-	if c.holdBytes == 0 || c.table.HeldBytes() <= c.holdBytes {
+	if c.holdBytes == 0 || c.table.HeldBytes()+c.noted.bytes <= c.holdBytes {
 		return nil
 	}
 	return c.Flush()
@@ -48,5 +68,5 @@ func (n *noted) NotedHeaders() []Header { return n.current }
 // forget lets go of all headers.
 func (n *noted) forget() {
 	clear(n.byKey)
-	n.current = nil
+	n.bytes, n.current = 0, nil
 }

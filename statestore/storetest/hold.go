@@ -63,7 +63,17 @@ func testHoldBytes(t *testing.T, e statestore.Engine) {
 		t.Errorf("forwarded %q, want b, a and all of c when they take 1 KiB", *got)
 	}
 
-	s, got = open(2, 0)
+	s, got = open(2, 1<<10)
+	for range 3 { // the headers of a key count once, and not any more when a change without any takes their place
+		put(s, "a", "1", statestore.Header{Key: "h", Value: make([]byte, 700)})
+	}
+	put(s, "a", "2")
+	put(s, "b", "1", statestore.Header{Key: "h", Value: make([]byte, 700)})
+	expect(got)
+	put(s, "c", "1", statestore.Header{Key: "h", Value: make([]byte, 700)})
+	expect(got, "a=2< 0", "b=1< 1", "c=1< 1")
+
+	s, got = open(3, 0)
 	for i := range 1000 {
 		put(s, fmt.Sprint(i), "1")
 	}
