@@ -169,12 +169,18 @@ func (c *consuming) assign(ctx context.Context, cl *kgo.Client, topic string, fr
 		if _, ok := topics[topic].Partitions[p]; !ok {
 			return fmt.Errorf("topic %q has no partition %d: it has %d", topic, p, len(topics[topic].Partitions))
 		}
-		start, _ := starts.Lookup(topic, p)
-		end, _ := ends.Lookup(topic, p)
-		at := c.startAt(start.Offset, end.Offset, from)
+		start, err := listed(starts, topic, p)
+		if err != nil {
+			return err
+		}
+		end, err := listed(ends, topic, p)
+		if err != nil {
+			return err
+		}
+		at := c.startAt(start, end, from)
 		assigned[p] = kgo.NewOffset().At(at)
-		if c.options.end && at < end.Offset {
-			c.stretches = append(c.stretches, topicscan.Part{Partition: p, From: at, To: end.Offset})
+		if c.options.end && at < end {
+			c.stretches = append(c.stretches, topicscan.Part{Partition: p, From: at, To: end})
 		}
 	}
 	if c.options.end {
@@ -182,6 +188,15 @@ func (c *consuming) assign(ctx context.Context, cl *kgo.Client, topic string, fr
 	}
 	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: assigned})
 	return nil
+}
+
+// listed returns a partition's offset, or why the broker told none: whoever reads all partitions is not to take one that cannot be read for an empty one.
+func listed(offsets kadm.ListedOffsets, topic string, partition int32) (int64, error) {
+	o, ok := offsets.Lookup(topic, partition)
+	if !ok {
+		o.Err = errors.New("the broker's answer lacks it")
+	}
+	return o.Offset, explain(fmt.Sprintf("list the offsets of topic %q, partition %d", topic, partition), o.Err, "")
 }
 
 // startAt turns the offset asked for into a number within [start, end].

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 func TestTopicCreateListDescribeDelete(t *testing.T) {
@@ -82,6 +86,23 @@ func TestConsumeBeginsWhereAsked(t *testing.T) {
 		}
 	}
 	cli("", "topic", "consume", "n", "-e", "--offset", "soon").expect(t, exitUsage).says(t, "--offset soon")
+}
+
+// A partition that is offline is no empty one.
+func TestConsumeSaysWhichPartitionCannotBeRead(t *testing.T) {
+	offsets := kadm.ListedOffsets{"t": {
+		0: {Topic: "t", Partition: 0, Offset: 7},
+		1: {Topic: "t", Partition: 1, Offset: -1, Err: kerr.KafkaStorageError},
+	}}
+	if at, err := listed(offsets, "t", 0); at != 7 || err != nil {
+		t.Errorf("partition 0: %d, %v", at, err)
+	}
+	for partition, want := range map[int32]string{1: "KAFKA_STORAGE_ERROR", 2: "lacks it"} {
+		_, err := listed(offsets, "t", partition)
+		if where := fmt.Sprintf("partition %d", partition); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), where) {
+			t.Errorf("partition %d: %v, want %s", partition, err, want)
+		}
+	}
 }
 
 func TestTombstonesAndBytesSurvive(t *testing.T) {
