@@ -1,0 +1,121 @@
+package docs
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/broker"
+	"github.com/millrace-io/millrace/broker/brokertest"
+	"github.com/millrace-io/millrace/ktable"
+	"github.com/millrace-io/millrace/runtime"
+	"github.com/millrace-io/millrace/statestore"
+	"github.com/millrace-io/millrace/stream"
+	"github.com/millrace-io/millrace/stream/serde"
+)
+
+func TestAnApplicationIsRunAndAsked(t *testing.T) {
+	var (
+		lines  = stream.NewTopic("lines", serde.String, serde.String)
+		byWord = stream.NewTopic("words", serde.String, serde.String)
+		counts = statestore.KeyValue("counts", serde.String, serde.Int64)
+	)
+	b := stream.NewBuilder()
+	words := stream.FlatMapValues(stream.From(b, lines), strings.FieldsSeq)
+	ktable.Count(stream.GroupBy(words, func(_, word string) string { return word }, byWord), counts)
+	topology, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	log := brokertest.Start(t, broker.Config{})
+	client := log.Client(t)
+	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 4, 1, nil, "lines"); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "lines", Value: []byte("to be or not to be")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	app, err := runtime.New(topology, runtime.Config{AppID: "wordcount", Brokers: []string{log.Addr}, Dial: log.Net.Dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- app.Run(ctx) }()
+	for !app.Progress().Done() { // everything that was written is counted and committed
+		select {
+		case err := <-ended:
+			t.Fatal(err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+
+	mux := http.NewServeMux()
+	mux.Handle("/", app.Metrics())
+	mux.HandleFunc("GET /counts/{word}", func(w http.ResponseWriter, r *http.Request) {
+		word := r.PathValue("word")
+		at, err := runtime.Locate(app, counts, word)
+		if err == nil && !at.Here && at.Address != "" {
+			http.Redirect(w, r, "http://"+at.Address+r.URL.Path, http.StatusTemporaryRedirect)
+			return
+		}
+		rows, err := runtime.Query(app, counts)
+		if err != nil || !at.Here {
+			http.Error(w, "the state is moving: try again", http.StatusServiceUnavailable)
+			return
+		}
+		n, _, err := rows.Get(word)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, n)
+	})
+
+	for path, want := range map[string]string{"/counts/be": "2\n", "/counts/question": "0\n", "/healthz": "RUNNING\n", "/readyz": "RUNNING\n", "/metrics": "millrace_app_processed_total"} {
+		r := httptest.NewRecorder()
+		mux.ServeHTTP(r, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if r.Code != http.StatusOK || !strings.Contains(r.Body.String(), want) {
+			t.Errorf("%s: %d %s, want %q", path, r.Code, r.Body, want)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestTheGuideNamesEveryMetricOfAnApplication holds the guide's table against what is served.
+func TestTheGuideNamesEveryMetricOfAnApplication(t *testing.T) {
+	b := stream.NewBuilder()
+	stream.ForEach(stream.From(b, in), func(string, string) {})
+	topology, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := runtime.New(topology, runtime.Config{AppID: "metrics"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := describedMetrics(app.Collector())
+	named := map[string]bool{}
+	for _, cell := range tableCells(t, "guide-9-running.md", "`millrace_app_") {
+		named[cell] = true
+		if !served[cell] {
+			t.Errorf("the guide names %s, which is not served", cell)
+		}
+	}
+	for name := range served {
+		if !named[name] {
+			t.Errorf("the guide does not name %s", name)
+		}
+	}
+}
