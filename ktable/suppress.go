@@ -17,7 +17,8 @@ import (
 type BufferLimit struct {
 	MaxRecords int   // keys that wait; 0: any number
 	MaxBytes   int64 // what they take, counted as Kafka Streams counts it; 0: any number
-	// EmitEarly lets the oldest changes go on when the limit is passed. Without it the task ends with [ErrBufferFull].
+	// EmitEarly lets the oldest changes go on when the limit is passed. Without it the task ends with [ErrBufferFull], also where [stream.Faults] skips what fails: the
+	// change is in the buffer by then, so that to go on would be to have no limit, which is what Kafka Streams' handlers make of it.
 	EmitEarly bool
 }
 

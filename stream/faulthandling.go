@@ -26,7 +26,7 @@ import "github.com/millrace-io/millrace/internal/topology"
 // __streams.errors.exception, .message, .stacktrace, .topic, .partition and .offset. It is sent to the partition of its key. With exactly-once it is
 // in the transaction of the record's offset: a record that is put aside is put aside once. A record that fails the application leaves no dead letter.
 //
-// Stores, and the environment that a task runs in, are no record's fault: no handler is asked about them. About records without a usable time the options of their
+// Stores, and the environment that a task runs in, are no record's fault, nor is a suppressed table that is full: no handler is asked about them. About records without a usable time the options of their
 // source decide ([SkipInvalidTimestamps] and its kin).
 type Faults = topology.FaultPolicy
 
