@@ -56,9 +56,8 @@ func (m *Machine) Delete(now time.Time, groupID string) (Result, error) {
 	case g.stands() != Empty:
 		return m.end(g), kerr.NonEmptyGroup
 	}
-	for _, p := range g.partitions() {
-		m.forgetOffset(g, p)
-		m.tally.Deleted++
+	for _, p := range g.known() {
+		m.deleteOffset(g, p)
 	}
 	m.deleteGroup(g)
 	return m.end(g), nil
@@ -83,12 +82,27 @@ func (m *Machine) DeleteOffsets(now time.Time, groupID string, partitions []Part
 			errs[i] = kerr.GroupSubscribedToTopic
 			continue
 		}
-		if _, ok := g.offsets[p.Topic][p.Partition]; ok {
-			m.forgetOffset(g, p)
-			m.tally.Deleted++
-		}
+		m.deleteOffset(g, p)
 	}
 	return m.end(g), errs, nil
+}
+
+// deleteOffset removes the offset of a partition, if there is one, and what open transactions would make of it.
+func (m *Machine) deleteOffset(g *group, p Partition) {
+	_, committed := g.offsets[p.Topic][p.Partition]
+	if committed {
+		m.tally.Deleted++
+	}
+	if committed || g.pending[p] > 0 {
+		m.forgetOffset(g, p)
+	}
+}
+
+// known are the partitions that have an offset, or will have one when a transaction commits, in order.
+func (g *group) known() []Partition {
+	all := append(g.partitions(), slices.Collect(maps.Keys(g.pending))...)
+	slices.SortFunc(all, comparePartitions)
+	return slices.Compact(all)
 }
 
 // TopicsDeleted removes the offsets that groups committed for topics which are gone. Offsets of a later topic of the same

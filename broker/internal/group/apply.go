@@ -35,6 +35,7 @@ func (m *Machine) applyOffset(groupID string, p Partition, value []byte, by entr
 	if value == nil {
 		if g := m.groups[groupID]; g != nil && by.None() {
 			g.deleteOffset(p)
+			m.release(g, p)
 			m.dropIfBare(g)
 		}
 		return

@@ -3,6 +3,7 @@ package group
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -444,10 +445,10 @@ func (m *offsetModel) end(producer int64, commit bool) {
 }
 
 func (m *offsetModel) deleteGroup(group string) {
-	for gp := range m.visible {
-		if gp.group == group {
-			delete(m.visible, gp)
-		}
+	of := func(gp groupPartition, _ modelOffset) bool { return gp.group == group }
+	maps.DeleteFunc(m.visible, of)
+	for _, open := range m.open {
+		maps.DeleteFunc(open, of)
 	}
 }
 

@@ -36,6 +36,17 @@ func (m *Machine) hold(groupID string, p Partition, o offset, by entry.Producer)
 	t.offsets[gp] = o
 }
 
+// release forgets what open transactions hold for a partition: its offset was deleted after they wrote theirs.
+func (m *Machine) release(g *group, p Partition) {
+	if g.pending[p] == 0 {
+		return
+	}
+	for _, t := range m.txns {
+		delete(t.offsets, groupPartition{g.id, p})
+	}
+	delete(g.pending, p)
+}
+
 // ApplyMarker ends the transaction that the marker's producer has open: its offsets count from now on, or never did. An
 // offset that was committed without a transaction later than the transaction's stays.
 func (m *Machine) ApplyMarker(mk entry.Marker) {
