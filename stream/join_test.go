@@ -102,3 +102,61 @@ func TestSettingsOfAJoinReachEachOfItsChangelogs(t *testing.T) {
 		}
 	}
 }
+
+func TestOptionsOfAJoinReachAllItsStoresAndTopics(t *testing.T) {
+	type State = stream.JoinState[string, string, string]
+	build := func(options func(State) State) *stream.Topology {
+		t.Helper()
+		b := stream.NewBuilder()
+		text := func(name string) *stream.Stream[string, string] { // with other keys than its topic, so that the join repartitions it
+			return stream.SelectKey(stream.From(b, stream.NewTopic(name, serde.String, serde.String)), func(_, v string) string { return v })
+		}
+		stream.OuterJoin(text("l"), text("r"), func(l, r string, _ stream.Sides) string { return l + r }, stream.Within(time.Minute),
+			options(stream.NewJoinState("J", serde.String, serde.String, serde.String)))
+		topo, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return topo
+	}
+	for name, c := range map[string]struct {
+		options    func(State) State
+		changelogs int
+		partitions int32
+		setting    string
+		inMemory   bool
+	}{
+		"none":                  {func(s State) State { return s }, 3, 0, "", false},
+		"in memory":             {State.InMemory, 3, 0, "", true},
+		"without changelog":     {State.WithoutChangelog, 0, 0, "", false},
+		"partitions":            {func(s State) State { return s.Partitions(7) }, 3, 7, "", false},
+		"changelog's settings":  {func(s State) State { return s.ChangelogConfig("segment.bytes", "4096") }, 3, 0, "4096", false},
+		"a copy leaves the one": {func(s State) State { s.InMemory().WithoutChangelog().Partitions(7); return s }, 3, 0, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			topo := build(c.options)
+			repartitions, changelogs := 0, 0
+			for _, topic := range topo.Internal() {
+				if topic.Store == "" {
+					repartitions++
+					if topic.Partitions != c.partitions {
+						t.Errorf("%s has %d partitions, want %d", topic.Ref.Name, topic.Partitions, c.partitions)
+					}
+					continue
+				}
+				changelogs++
+				if got := topic.Config["segment.bytes"]; got != c.setting {
+					t.Errorf("%s has segment.bytes=%q, want %q", topic.Ref.Name, got, c.setting)
+				}
+			}
+			if repartitions != 2 || changelogs != c.changelogs || len(topo.Stores()) != 3 {
+				t.Errorf("%d repartition topics, %d changelogs, %d stores; want 2, %d and 3", repartitions, changelogs, len(topo.Stores()), c.changelogs)
+			}
+			for _, d := range topo.Stores() {
+				if d.Spec.IsInMemory() != c.inMemory {
+					t.Errorf("store %s in memory: %v", d.Spec.StoreName(), d.Spec.IsInMemory())
+				}
+			}
+		})
+	}
+}
