@@ -70,7 +70,8 @@ type index struct {
 	byID   map[controller.TopicID][]*Partition
 }
 
-// maxRemovals bounds the deleted topics whose files wait to be removed; beyond it a deletion waits.
+// maxRemovals bounds the deleted topics that nobody has looked at yet; the files of more stay until the next start. A topic that waits for its delay costs some
+// hundred bytes.
 const maxRemovals = 1024
 
 // removal is the rest of a deleted topic.
