@@ -241,6 +241,37 @@ func Example_joins() {
 	// o1 Anna pays 500
 }
 
+// Paid is a payment for an order.
+type Paid struct {
+	Order string
+	Cents int64
+}
+
+func Example_streamJoin() {
+	var (
+		orders   = stream.NewTopic("orders", serde.String, serde.JSON[Order]())
+		payments = stream.NewTopic("payments", serde.String, serde.JSON[Paid]())
+		receipts = stream.NewTopic("receipts", serde.String, serde.String)
+		kept     = stream.NewJoinState("orders-with-payments", serde.String, serde.JSON[Order](), serde.JSON[Paid]())
+	)
+	b := stream.NewBuilder()
+
+	byOrder := stream.SelectKey(stream.From(b, payments), func(_ string, p Paid) string { return p.Order })
+	paid := stream.Join(stream.From(b, orders), byOrder, func(o Order, p Paid) string { return fmt.Sprintf("%s paid %d of %d", o.User, p.Cents, o.Cents) },
+		stream.Within(time.Hour).Grace(time.Minute), kept)
+	stream.To(paid, receipts)
+
+	d := drive(b)
+	defer d.Close()
+	minute := int64(60_000)
+	check(runtimetest.Pipe(d, orders, "o1", Order{"ann", 500}, 0))
+	check(runtimetest.Pipe(d, payments, "p7", Paid{"o1", 200}, 5*minute))
+	check(runtimetest.Pipe(d, payments, "p8", Paid{"o1", 300}, 61*minute)) // too late
+	show(d, receipts)
+	// Output:
+	// o1 ann paid 200 of 500
+}
+
 func Example_stores() {
 	var (
 		seen   = statestore.KeyValue("seen", serde.String, serde.Int64).ExpireAfter(24 * time.Hour)

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +93,32 @@ func TestAnApplicationIsRunAndAsked(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestTheTableOfSettingsNamesFieldsThatExist reads the second column of the table for those who come from Kafka Streams.
+func TestTheTableOfSettingsNamesFieldsThatExist(t *testing.T) {
+	text, err := os.ReadFile("from-kafka-streams.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(text), "| `StreamsConfig` | `runtime.Config` |\n|---|---|\n")
+	table, _, ended := strings.Cut(table, "\n\n")
+	if !found || !ended {
+		t.Fatal("the table is not there")
+	}
+	fields := 0
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		for _, m := range regexp.MustCompile("`([A-Z][A-Za-z]+)`").FindAllStringSubmatch(cells[2], -1) {
+			fields++
+			if _, ok := reflect.TypeFor[runtime.Config]().FieldByName(m[1]); !ok {
+				t.Errorf("runtime.Config has no %s, which stands in: %s", m[1], line)
+			}
+		}
+	}
+	if fields < 15 {
+		t.Errorf("%d fields were found in the table", fields)
 	}
 }
 
