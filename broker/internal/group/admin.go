@@ -119,20 +119,34 @@ func (m *Machine) TopicsDeleted(now time.Time, topics []Topic) Result {
 	})
 }
 
-// DropOffsets removes the offsets that groups committed for topics that are gone says are. The id of a topic is zero where
-// a commit did not say.
+// DropOffsets removes the offsets that groups committed, or would commit with an open transaction, for topics that gone says are. The id of a
+// topic is zero where a commit did not say.
 func (m *Machine) DropOffsets(now time.Time, gone func(of Topic) bool) Result {
 	m.begin(now)
 	for _, id := range m.groupIDs() {
 		g := m.groups[id]
-		for _, topic := range slices.Sorted(maps.Keys(g.offsets)) {
-			for _, partition := range slices.Sorted(maps.Keys(g.offsets[topic])) {
-				if gone(Topic{Name: topic, ID: g.offsets[topic][partition].topicID}) {
-					m.forgetOffset(g, Partition{topic, partition})
-					m.tally.Deleted++
-				}
+		for _, p := range g.known() {
+			live := func(o offset) bool { return !gone(Topic{Name: p.Topic, ID: o.topicID}) }
+			if !slices.ContainsFunc(m.offsetsOf(g, p), live) { // a tombstone takes them all
+				m.deleteOffset(g, p)
 			}
 		}
 	}
 	return m.end(nil)
+}
+
+// offsetsOf are the offset of a partition and those that open transactions hold for it, in no order.
+func (m *Machine) offsetsOf(g *group, p Partition) []offset {
+	var all []offset
+	if o, ok := g.offsets[p.Topic][p.Partition]; ok {
+		all = append(all, o)
+	}
+	if g.pending[p] > 0 {
+		for _, t := range m.txns {
+			if o, ok := t.offsets[groupPartition{g.id, p}]; ok {
+				all = append(all, o)
+			}
+		}
+	}
+	return all
 }
