@@ -183,6 +183,10 @@ var differences = map[string]difference{
 		},
 		stores: map[string]string{"C": `[{"key":"a@9/15","value":"2+3"}]`},
 	},
+	"cache-cogroup-late": {
+		why: "a window that has left the store is what the library's cache happens to have of it, and nothing without a cache or once it was evicted; ours is nothing, always",
+		out: map[int]string{3: `[{"topic":"out","key":"k@0/10","value":"-4","ts":6}]`},
+	},
 	"cache-session-late": {
 		why: "whether the library joins a late record to a session that its store has expired depends on what its cache happens to hold: it does here, and does not without a cache or " +
 			"once the session was evicted; ours never does",

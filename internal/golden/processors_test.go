@@ -214,8 +214,11 @@ func (in *interpreter) body(op *caseOp, p processor, set storeSet) func(*textRec
 		}
 	case "meta":
 		return func(r *textRecord) error {
-			m := p.Meta()
-			return p.Forward(stream.With(r, toText(fmt.Sprintf("%s-%d@%d stream=%d wall=%d", m.Topic, m.Partition, m.Offset, p.StreamTime(), p.Now()))))
+			where, m := "null--1@-1", p.Meta()
+			if m.Topic != "" { // else a punctuation forwards it
+				where = fmt.Sprintf("%s-%d@%d", m.Topic, m.Partition, m.Offset)
+			}
+			return p.Forward(stream.With(r, toText(fmt.Sprintf("%s stream=%d wall=%d", where, p.StreamTime(), p.Now()))))
 		}
 	case "route":
 		return route(op, p)
