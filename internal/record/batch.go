@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"math"
 )
 
 // HeaderSize is the size of a batch without records. A batch of this size is legal: compaction leaves it behind for a producer's last sequence.
@@ -219,7 +220,7 @@ func SizeOf(buf []byte) (int, error) {
 	if length < HeaderSize-LogOverhead {
 		return 0, fmt.Errorf("%w: length %d", ErrCorrupt, length)
 	}
-	return int(length) + LogOverhead, nil
+	return int(min(int64(length)+LogOverhead, math.MaxInt)), nil // an int of 32 bits does not hold the longest
 }
 
 // All walks the batches that lie one after the other in buf. A torn last batch or a corrupt one ends the walk with its error.
