@@ -63,7 +63,7 @@ func (s *Server) assemble() (_ *api.Node, _ *parts, err error) {
 	p.cluster.Watch(p.replicas.Update)
 	p.cluster.Watch(p.lead)
 	p.replicas.Start()
-	p.background.Go(func() { s.dir.watch(s.ctx, p.replicas.Lose) })
+	p.background.Go(func() { s.dir.watch(s.ctx, p.replicas.LookForRoom, p.replicas.Lose) })
 	p.background.Go(func() { p.hanging.Run(s.ctx, p.cluster.Settings().Duration("transaction.max.timeout.ms")) })
 	return node, p, nil
 }

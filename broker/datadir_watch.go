@@ -18,8 +18,8 @@ const watchInterval = time.Second
 // watched are the parts by which the directory is known again. The lock file is held open, so that no other file can pass for it.
 var watched = [...]string{lockFile, metadataDir, topicsDir}
 
-// watch looks again and again whether the directory is still there, and calls lost, once, when it is not.
-func (d *dataDir) watch(ctx context.Context, lost func(error)) {
+// watch looks again and again whether the directory is still there. It calls look while it is, and lost, once, when it is not.
+func (d *dataDir) watch(ctx context.Context, look func() bool, lost func(error)) {
 	ticks := time.NewTicker(watchInterval)
 	defer ticks.Stop()
 	for {
@@ -32,6 +32,7 @@ func (d *dataDir) watch(ctx context.Context, lost func(error)) {
 			lost(err)
 			return
 		}
+		look()
 	}
 }
 

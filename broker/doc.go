@@ -16,6 +16,8 @@
 //	replaced, or something mounted over it
 //	a call is refused (no room, no handles,   who asked is told KAFKA_STORAGE_ERROR; reads go on, and so do writes when it has passed
 //	a read-only file system)
+//	less than 64 MiB are free (2 % of a       producers are told KAFKA_STORAGE_ERROR, which they try again; reads, offsets, transactions and admin requests, such as the
+//	small disk)                               deletion of a topic, go on until there is no room at all
 //	a batch does not hold, a file is gone     that partition is offline, and nothing of it is cut or served; the others work
 //	a read fails                              who asked is told KAFKA_STORAGE_ERROR, and may try again
 //

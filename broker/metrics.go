@@ -49,6 +49,10 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "the data directory is offline: %v\n", broken)
 		return
 	}
+	if s.parts.replicas.Short() {
+		fmt.Fprintln(w, "degraded: the disk is almost full, producers are refused")
+		return
+	}
 	offline := 0
 	for _, p := range s.parts.replicas.All() {
 		if p.Err() != nil {

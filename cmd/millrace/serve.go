@@ -133,8 +133,9 @@ A kill at any moment loses nothing that was acknowledged; what a power loss take
 have behind their usual exporter, and at /healthz whether it can do its work.
 
 When a write or flush fails, the data directory is offline: clients are told to try again, /healthz says 503, and a restart reads every byte before it goes on. The
-same goes for a directory that somebody removes, moves or unmounts while the server runs, which is noticed within a second. A full disk or a read-only one refuses what has to be
-written, and everything goes on when there is room again.`,
+same goes for a directory that somebody removes, moves or unmounts while the server runs, which is noticed within a second. The last 64 MiB of the
+disk, or 2 % of a small one, are kept for offsets, transactions and metadata: from there on producers are told to try again, while consumers go on and topics can be deleted or given a
+shorter retention. A full disk or a read-only one refuses what has to be written, and everything goes on when there is room again.`,
 		Args: exactly(),
 		Example: `  millrace broker --data /var/lib/millrace
   millrace broker --data ./data --listen 127.0.0.1:9093 --flush always

@@ -51,6 +51,7 @@ type Manager struct {
 	flushes meter.Timing
 
 	failed atomic.Pointer[error] // why the directory is offline
+	room   room
 
 	mu sync.Mutex // serialises Update and Close
 	// The fields below are guarded by mu.
@@ -104,6 +105,7 @@ func Open(cfg Config) (*Manager, error) {
 
 // Start begins the work in the background.
 func (m *Manager) Start() {
+	m.LookForRoom()
 	for _, work := range []func(){m.housekeep, m.clean, m.remove} {
 		m.background.Go(work)
 	}

@@ -179,6 +179,9 @@ func (p *Partition) Append(batches []byte, o commitlog.AppendOptions) (commitlog
 	if err != nil {
 		return commitlog.AppendInfo{}, err
 	}
+	if err := p.admit(&o); err != nil {
+		return commitlog.AppendInfo{}, err
+	}
 	o.LeaderEpoch = epoch
 	if o.Now.IsZero() {
 		o.Now = p.m.cfg.Now()
@@ -189,6 +192,7 @@ func (p *Partition) Append(batches []byte, o commitlog.AppendOptions) (commitlog
 	if err != nil {
 		return info, p.judge(err)
 	}
+	p.m.appendedToDisk(len(batches))
 	p.traffic.appended(info, len(batches))
 	p.grown(info)
 	return info, nil
