@@ -121,13 +121,19 @@ func (d *Def) Parse(s string) (Value, error) {
 		if d.OneOf != nil && t != "" && slices.ContainsFunc(strings.Split(t, ","), isBlank) {
 			return fail("String must be one of: " + strings.Join(d.OneOf, ", "))
 		}
-		v.list = splitList(s)
-		v.raw = strings.Join(v.list, ",")
-		for _, e := range v.list {
-			if d.OneOf != nil && !slices.Contains(d.OneOf, e) {
+		for _, e := range splitList(s) {
+			if d.OneOf == nil {
+				v.list = append(v.list, e)
+				continue
+			}
+			if !slices.Contains(d.OneOf, e) {
 				return fail("String must be one of: " + strings.Join(d.OneOf, ", "))
 			}
+			if !slices.Contains(v.list, e) { // said twice it counts once
+				v.list = append(v.list, e)
+			}
 		}
+		v.raw = strings.Join(v.list, ",")
 	default:
 		if d.OneOf != nil && !slices.Contains(d.OneOf, s) {
 			return fail("String must be one of: " + strings.Join(d.OneOf, ", "))

@@ -140,3 +140,15 @@ func TestTheLongestTimeIsNoOverflow(t *testing.T) {
 		t.Errorf("segment.ms at its largest became %v", got)
 	}
 }
+
+// TestAListNamesEachOfItsElementsOnce where it knows them; any other list is what somebody wrote.
+func TestAListNamesEachOfItsElementsOnce(t *testing.T) {
+	policy, err := TopicDef("cleanup.policy").Parse(" compact, delete ,compact")
+	if err != nil || policy.String() != "compact,delete" {
+		t.Errorf("the policy is %q, %v", policy, err)
+	}
+	dirs, err := BrokerDef("log.dirs").Parse("a, b,a")
+	if err != nil || dirs.String() != "a,b,a" {
+		t.Errorf("the directories are %q, %v", dirs, err)
+	}
+}
