@@ -178,7 +178,7 @@ func (a *App) openState() (*engines, error) {
 
 // connection returns the options of a client of this app.
 func (a *App) connection(role string) []kgo.Opt {
-	opts := client.Config{Brokers: a.cfg.Brokers, Dial: a.cfg.Dial, ClientID: a.cfg.AppID + "-" + role}.Options()
+	opts := client.Config{Brokers: a.cfg.Brokers, Dial: a.cfg.Dial, SASL: a.cfg.SASL, ClientID: a.cfg.AppID + "-" + role}.Options()
 	return append(opts, kgo.WithLogger(kgoLogger{a.log.With("client", role)}))
 }
 

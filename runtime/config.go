@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/sasl"
+
 	"github.com/millrace-io/millrace/internal/record"
 	"github.com/millrace-io/millrace/statestore"
 	"github.com/millrace-io/millrace/stream"
@@ -71,8 +73,11 @@ type Config struct {
 	AppID string
 	// Brokers are the addresses to begin with. Default 127.0.0.1:9092.
 	Brokers []string
-	// Dial opens connections, for a broker in the same process, TLS and the like. Default: TCP.
+	// Dial opens connections: those of a broker in the same process, or TLS by (&tls.Dialer{}).DialContext. Default: TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// SASL is how connections say who they are, by a mechanism of github.com/twmb/franz-go/pkg/sasl (plain, scram, oauth, aws); of several, the first that a broker
+	// knows. Default: not at all.
+	SASL []sasl.Mechanism
 
 	// Guarantee is ExactlyOnce by default.
 	Guarantee Guarantee
@@ -168,6 +173,7 @@ func (c Config) Validate() error {
 	fault(c.AppID == "", "AppID is empty: name the application")
 	fault(c.AppID != "" && !legalName.MatchString(c.AppID), "AppID %q: letters, digits, '.', '_' and '-' only, 180 at most, since topics are named after it", c.AppID)
 	fault(slices.Contains(c.Brokers, ""), "Brokers has an empty address: want HOST:PORT each, or no addresses at all for "+defaultAddress)
+	fault(slices.Contains(c.SASL, nil), "SASL has a mechanism that is nil")
 	fault(c.Guarantee != ExactlyOnce && c.Guarantee != AtLeastOnce, "Guarantee is %v", c.Guarantee)
 	fault(c.CommitInterval < 0, "CommitInterval is negative")
 	fault(c.TransactionTimeout < 0, "TransactionTimeout is negative")

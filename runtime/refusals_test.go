@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"github.com/millrace-io/millrace/internal/client"
 	"github.com/millrace-io/millrace/ktable"
@@ -64,6 +66,20 @@ func TestABrokerThatDoesNotAnswerIsNamed(t *testing.T) {
 	}
 	if err := app.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "called before") {
 		t.Errorf("Run again: %v", err)
+	}
+}
+
+func TestConnectionsSayWhoTheyAre(t *testing.T) {
+	c := newCluster(t)
+	w := newWordCount(t, c.name)
+	app, err := New(w.topo, Config{AppID: c.name, Brokers: c.brokers, Dial: c.dial, StartTimeout: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+		SASL: []sasl.Mechanism{plain.Auth{User: "ann", Pass: "secret"}.AsMechanism()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A broker without SASL refuses the hand-shake, which is how it is seen that there was one.
+	if err := app.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "SASL") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("Run: %v; want the broker's refusal of SASL", err)
 	}
 }
 

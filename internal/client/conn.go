@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
+	"github.com/twmb/franz-go/pkg/sasl"
 )
 
 // Config says how to reach a cluster. Immutable after use.
@@ -19,6 +20,8 @@ type Config struct {
 	Brokers []string
 	// Dial opens connections; nil is TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// SASL is how connections say who they are, the first that the broker knows; nil is not at all.
+	SASL []sasl.Mechanism
 	// ClientID is told to the broker, which shows it in its logs and limits by it.
 	ClientID string
 }
@@ -37,6 +40,9 @@ func (c Config) Options() []kgo.Opt {
 	}
 	if c.Dial != nil {
 		opts = append(opts, kgo.Dialer(c.Dial))
+	}
+	if len(c.SASL) > 0 {
+		opts = append(opts, kgo.SASL(c.SASL...))
 	}
 	return opts
 }
