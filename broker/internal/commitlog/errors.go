@@ -46,13 +46,13 @@ func isNoSpace(err error) bool {
 	return (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) && !errors.Is(err, errFlush)
 }
 
-// IsRefusal tells whether the operating system refused a call outright: no room, no file handle, nothing to be written any more. What the disk holds is as it was before
+// IsRefusal tells whether the operating system refused a call outright: no room, no file handle, nothing to be written any more, a file larger than the process may write. What the disk holds is as it was before
 // the call, so that it may be tried again. That does not go for a flush, which leaves a doubt however it fails.
 func IsRefusal(err error) bool {
 	if errors.Is(err, errFlush) {
 		return false
 	}
-	return isNoSpace(err) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+	return isNoSpace(err) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.EFBIG)
 }
 
 // corruptAt returns ErrCorrupt with the place and the reason.

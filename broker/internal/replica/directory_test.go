@@ -159,7 +159,7 @@ func TestAPartitionThatLostItsFilesIsOfflineAlone(t *testing.T) {
 
 // What the operating system refuses leaves no doubt: it is told to who asked, and passes.
 func TestARefusalPasses(t *testing.T) { // L11
-	for _, cause := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EROFS, syscall.ENOSPC} {
+	for _, cause := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EROFS, syscall.ENOSPC, syscall.EFBIG} {
 		disk := &failing{which: func(op errorfs.Op) bool { return !isFlush(op) && op.Kind != errorfs.OpFileClose }}
 		h := newHost(t, hostConfig{fs: errorfs.Wrap(vfs.NewMem(), disk), flush: FlushAlways})
 		p := h.create("t", map[string]string{"segment.bytes": "1048576"})
