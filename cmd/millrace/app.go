@@ -20,7 +20,7 @@ func appCommand(g *globals) *cobra.Command {
   millrace app reset wordcount --yes`,
 	})
 	clientFlags(cmd, g)
-	cmd.AddCommand(appReset(g))
+	cmd.AddCommand(g.completing(appReset(g), 1, groupNames))
 	return cmd
 }
 

@@ -23,7 +23,7 @@ func groupCommand(g *globals) *cobra.Command {
   millrace group delete readers`,
 	})
 	clientFlags(cmd, g)
-	cmd.AddCommand(groupList(g), groupDescribe(g), groupDelete(g))
+	cmd.AddCommand(groupList(g), g.completing(groupDescribe(g), 0, groupNames), g.completing(groupDelete(g), 0, groupNames))
 	return cmd
 }
 

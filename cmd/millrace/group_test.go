@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/millrace-io/millrace/broker"
 )
 
 func TestGroupListAndDescribe(t *testing.T) {
@@ -30,4 +32,29 @@ func TestGroupListAndDescribe(t *testing.T) {
 	}
 	cli("", "group", "describe", "reader").expect(t, exitFailed).says(t, `no group "reader"`, "did you mean readers?")
 	cli("", "group", "describe", "zzz").expect(t, exitFailed).says(t, "GROUP_ID_NOT_FOUND", "millrace group list")
+}
+
+func TestShellsCompleteNamesThatAreThere(t *testing.T) {
+	address := serve(t, &broker.Server{Config: broker.Config{Set: map[string]string{"group.initial.rebalance.delay.ms": "0"}}})
+	complete := func(args ...string) string {
+		return millrace(t, "", append([]string{"__complete", "--brokers", address}, args...)...).expect(t, exitDone).stdout
+	}
+	cli := func(stdin string, args ...string) {
+		millrace(t, stdin, append(args, "--brokers", address)...).expect(t, exitDone)
+	}
+	cli("", "topic", "create", "orders", "payments")
+	cli("x\n", "topic", "produce", "orders")
+	cli("", "topic", "consume", "orders", "-g", "readers", "-n", "1")
+	for line, want := range map[string]string{
+		"topic describe ":        "orders\npayments\n:4\n",
+		"topic describe orders ": "payments\n:4\n",
+		"topic consume orders ":  ":4\n",
+		"group describe ":        "readers\n:4\n",
+		"app reset ":             "readers\n:4\n",
+		"topic list ":            ":0\n",
+	} {
+		if got := complete(strings.Split(line, " ")...); got != want {
+			t.Errorf("%q is completed by %q, want %q", line, got, want)
+		}
+	}
 }

@@ -26,6 +26,8 @@ func TestUsageErrorsHaveTheirExitCode(t *testing.T) {
 		"topic list x":                          `unexpected argument "x"`,
 		"topic list --nosuch":                   "--nosuch",
 		"topic list -o yaml":                    "text or json",
+		"topic list --brokers=":                 "--brokers has an empty address",
+		"topic list --brokers a:1,":             "--brokers has an empty address",
 		"topic create x -p 0":                   "--partitions 0",
 		"topic create x --config nonsense":      "KEY=VALUE",
 		"topic produce x -z rar":                "--compression rar",
@@ -70,7 +72,10 @@ func TestServerThatSaysNothingIsGivenUp(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	millrace(t, "", "version").expect(t, exitDone, "millrace "+release)
+	said := millrace(t, "", "version").expect(t, exitDone, "millrace "+release)
+	if flag := millrace(t, "", "--version").expect(t, exitDone); flag != said {
+		t.Errorf("--version says %q, version %q", flag.stdout, said.stdout)
+	}
 	if v := decode[versionInfo](t, millrace(t, "", "version", "-o", "json")); v.Version != release || v.Go == "" {
 		t.Errorf("%+v", v)
 	}

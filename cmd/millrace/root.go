@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -23,9 +25,11 @@ func rootCommand() *cobra.Command {
   millrace topic create orders --partitions 4
   echo hello | millrace topic produce orders
   millrace topic consume orders --end`,
+		Version:       version().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	})
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
 	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "bootstrap-server" { // what Kafka's own tools call it
@@ -44,6 +48,9 @@ func clientFlags(cmd *cobra.Command, g *globals) {
 	cmd.PersistentPreRunE = func(*cobra.Command, []string) error {
 		if g.output != outputText && g.output != outputJSON {
 			return usagef("--output %s: want text or json", g.output)
+		}
+		if len(g.brokers) == 0 || slices.Contains(g.brokers, "") {
+			return usagef("--brokers has an empty address: want HOST:PORT,…")
 		}
 		return nil
 	}

@@ -25,7 +25,8 @@ func topicCommand(g *globals) *cobra.Command {
   millrace topic consume orders --end`,
 	})
 	clientFlags(cmd, g)
-	cmd.AddCommand(topicCreate(g), topicList(g), topicDescribe(g), topicDelete(g), topicProduce(g), topicConsume(g))
+	cmd.AddCommand(topicCreate(g), topicList(g), g.completing(topicDescribe(g), 0, topicNames), g.completing(topicDelete(g), 0, topicNames),
+		g.completing(topicProduce(g), 1, topicNames), g.completing(topicConsume(g), 1, topicNames))
 	return cmd
 }
 
