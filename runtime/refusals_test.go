@@ -78,7 +78,7 @@ func TestConnectionsSayWhoTheyAre(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A broker without SASL refuses the hand-shake, which is how it is seen that there was one.
-	if err := app.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "SASL") || strings.Contains(err.Error(), "secret") {
+	if err := app.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "refuses this application: ILLEGAL_SASL_STATE") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("Run: %v; want the broker's refusal of SASL", err)
 	}
 }

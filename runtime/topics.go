@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/internal/client"
@@ -23,6 +24,9 @@ func (a *App) prepare(ctx context.Context, admin *kgo.Client) (err error) {
 			a.log.Warn("no broker answers yet", "brokers", a.cfg.Brokers, "error", err)
 		}
 	})
+	if refusal := (*kerr.Error)(nil); errors.As(err, &refusal) {
+		return fmt.Errorf("runtime: a broker at %s refuses this application: %w", strings.Join(a.cfg.Brokers, ", "), err)
+	}
 	if err != nil {
 		return fmt.Errorf("runtime: no broker answered at %s within %v: start one, or correct Config.Brokers: %w", strings.Join(a.cfg.Brokers, ", "), a.cfg.StartTimeout, err)
 	}
