@@ -64,7 +64,8 @@ func (f *logFile) appendAt(p []byte, size int64) error {
 // Room for a segment is asked for ahead of its appends, an eighth of its size at a time: extending a file page by page makes ext4 reserve and map each page by
 // itself. Measured on ext4 (linux 6.18) as processor time of plain appends without and with room, seconds a GB: 1.77 and 1.63 in writes of 1.2 kB, 0.83 and
 // 0.74 of 10 kB, 0.36 and 0.27 of 100 kB, 0.27 and 0.17 of 1 MB; a flush takes the same time. Whole segments ahead (preallocate=true) gain no more and would take
-// a gigabyte of disk for each partition.
+// a gigabyte of disk for each partition. Zeros written ahead, 128 KiB at a time, make plain appends of 9 kB a quarter cheaper; in the broker that could not be told
+// from noise, and a file longer than its batches is damaged to Kafka's tools.
 const (
 	reserveFrom = 1 << 20  // smaller segments are left alone: a thousand idle partitions take no room
 	reservePart = 8        // at most an eighth more than there is
