@@ -17,7 +17,7 @@ var logKeys = map[string]string{
 	"topic": "name", "partition": "number", "topic_id": "hexadecimal",
 	"offset": "of a record", "start": "first offset of a log", "end": "offset after the last record", "checkpoint": "offset that a store is at",
 	"epoch": "of a leader or producer", "bytes": "of records or files", "segments": "how many", "partitions": "how many", "path": "of a file or directory",
-	"read": "bytes that a cleaning read", "written": "bytes that it wrote",
+	"read": "bytes that a cleaning read", "written": "bytes that it wrote", "free": "bytes that a disk has left",
 
 	"transactional_id": "of a producer", "producer_id": "number", "newer": "records that a newer program wrote",
 
