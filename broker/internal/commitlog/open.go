@@ -59,6 +59,24 @@ func checkNothing(o *OpenOptions) error {
 	return nil
 }
 
+// checkEnds refuses a log that lost whole segments, or batches at its end, for the same reason: no crash takes what was flushed, and after a clean stop the log's start is
+// known. A segment that is gone from the middle, or was cut between two batches, is found when it is read (checkReach).
+func (l *Log) checkEnds(o *OpenOptions) error {
+	if end := l.End(); end < o.RecoveryPoint && o.RecoveryPoint > o.LogStart {
+		return fmt.Errorf("%w: the records from %d to %d, which were on the disk, are gone", ErrCorrupt, end, o.RecoveryPoint)
+	}
+	if first := l.segs()[0].base; o.Clean && first > o.LogStart && o.RecoveryPoint > o.LogStart {
+		return fmt.Errorf("%w: the segments from %d to %d are gone", ErrCorrupt, o.LogStart, first)
+	}
+	segs := l.segs()
+	for i, s := range segs[:len(segs)-1] {
+		if s.size.Load() == 0 && (o.Clean || segs[i+1].base <= o.RecoveryPoint) {
+			return corruptAt(s.name(), 0, "the segment is empty, and others follow")
+		}
+	}
+	return nil
+}
+
 // load builds the log's state from its directory.
 func (l *Log) load(o *OpenOptions) error {
 	l.start.Store(int64(o.LogStart))
@@ -82,6 +100,9 @@ func (l *Log) load(o *OpenOptions) error {
 		return checkNothing(o)
 	}
 	if err := l.recoverSegments(o); err != nil {
+		return err
+	}
+	if err := l.checkEnds(o); err != nil {
 		return err
 	}
 	if l.End() < o.LogStart {

@@ -1,6 +1,7 @@
 package commitlog
 
 import (
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -157,10 +158,22 @@ func (l *Log) ensureIndex(s *segment) error {
 			return err
 		}
 	}
+	if err := l.checkReach(s, idx.next); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.mu.loaded {
 		s.mu.idx, s.mu.aborted, s.mu.loaded = idx, aborted, true
+	}
+	return nil
+}
+
+// checkReach refuses a segment that ends at offset end, before the next one begins: it was cut between two batches, or the one that followed is gone, and nothing else would tell.
+func (l *Log) checkReach(s *segment, end Offset) error {
+	segs := l.segs()
+	if i := segmentFor(segs, s.base) + 1; i < len(segs) && segs[i].base > end && !l.fromKafka(s) {
+		return corruptAt(s.name(), Position(s.size.Load()), fmt.Errorf("it ends at offset %d, the next begins at %d", end, segs[i].base))
 	}
 	return nil
 }
