@@ -139,19 +139,32 @@ func (e *Engine) Partition(store string, number int32) (statestore.Partition, er
 // NewBatch returns an empty batch.
 func (e *Engine) NewBatch() statestore.Batch { return &batch{engine: e} }
 
-// Flush makes everything that is committed durable.
+// Flush makes everything that is committed durable. On a disk that takes nothing it returns the error; the commits are kept, and written when there is room again.
 func (e *Engine) Flush() error {
 	if err := e.enter(); err != nil {
 		return err
 	}
 	defer e.users.Done()
-	if err := e.db.Flush(); err != nil {
+	if err := e.flush(); err != nil {
 		return fmt.Errorf("diskstore: flush %s: %w", e.dir, err)
 	}
 	return nil
 }
 
-// Close flushes, closes the database and unlocks the directory. It waits for reads and walks that are under way.
+// flush is Flush. Another flush is asked for only when the last one did not fail: it would wait for room in memory, behind those that fail.
+func (e *Engine) flush() error {
+	if err := e.failure.outlast(nil); err != nil {
+		return err
+	}
+	flushed, err := e.db.AsyncFlush()
+	if err != nil {
+		return err
+	}
+	return e.failure.outlast(flushed)
+}
+
+// Close flushes, closes the database and unlocks the directory. It waits for reads and walks that are under way, and not for a disk that takes nothing: what was not
+// flushed is then gone, as after a crash.
 func (e *Engine) Close() error {
 	e.life.Lock()
 	closed := e.life.closed
@@ -162,7 +175,7 @@ func (e *Engine) Close() error {
 	}
 	e.users.Wait()
 	e.idle.clear()
-	if err := errors.Join(e.db.Flush(), e.closeDB(), e.lock.Close()); err != nil {
+	if err := errors.Join(e.flush(), e.closeDB(), e.lock.Close()); err != nil {
 		return fmt.Errorf("diskstore: close %s: %w", e.dir, err)
 	}
 	return nil

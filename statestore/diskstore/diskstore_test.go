@@ -218,6 +218,65 @@ func TestFullDiskIsReportedAndForgiven(t *testing.T) {
 	}
 }
 
+// A program that ends because its disk is full must be able to end.
+func TestFullDiskDoesNotHoldUpTheEnd(t *testing.T) {
+	full := &faults{suffix: ".sst"}
+	e := mustOpen(t, "state", Options{FS: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(full.inject)), MemTableBytes: smallMemTable})
+	p, err := e.Partition("s", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := e.NewBatch()
+	if err := errors.Join(b.Set(p, []byte("key"), make([]byte, 1000)), b.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	full.on.Store(true)
+	ended := make(chan error, 1)
+	go func() {
+		first := e.Flush()
+		if !errors.Is(first, errorfs.ErrInjected) {
+			first = fmt.Errorf("a flush to a full disk: %v", first)
+		} else {
+			first = nil
+		}
+		last := errors.Join(b.Close(), p.Close(), e.Close())
+		if !errors.Is(last, errorfs.ErrInjected) {
+			last = fmt.Errorf("the end on a full disk: %v", last)
+		} else {
+			last = nil
+		}
+		ended <- errors.Join(first, last)
+	}()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("flush and close wait for a full disk")
+	}
+}
+
+// A flush that fails once is tried again, and nobody hears of it.
+func TestFlushOutlastsOneFailure(t *testing.T) {
+	f := &faults{suffix: ".sst", failAt: 1}
+	e := mustOpen(t, "state", Options{FS: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(f.inject)), MemTableBytes: smallMemTable})
+	p, err := e.Partition("s", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := e.NewBatch()
+	if err := errors.Join(b.Set(p, []byte("key"), []byte("value")), b.Commit(), e.Flush()); err != nil {
+		t.Error(err)
+	}
+	if f.calls.Load() < 2 {
+		t.Errorf("%d writes of tables: none has failed", f.calls.Load())
+	}
+	if err := errors.Join(b.Close(), p.Close(), e.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 // syncBuffer is a buffer that background work may write to.
 type syncBuffer struct {
 	mu  sync.Mutex
