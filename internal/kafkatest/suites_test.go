@@ -21,6 +21,7 @@ type suite struct {
 	module, version string
 	sum             string // of the archive, as go.sum writes it
 	pkg             string
+	flags           []string // of go test, for the package
 	edits           []edit
 	env             []string          // besides where the log server is
 	address         string            // the environment variable for that
@@ -119,7 +120,7 @@ func (s suite) again(t *testing.T, dir, address, name string, last outcome) {
 // test runs tests of the copy in dir. A suite that hangs says where before the limit of our own tests is reached.
 func (s suite) test(t *testing.T, dir, address string, flags ...string) outcome {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append(append([]string{"test", "-json", "-vet=off", "-count=1", "-timeout=10m"}, flags...), s.pkg)...)
+	cmd := exec.CommandContext(t.Context(), "go", slices.Concat([]string{"test", "-json", "-vet=off", "-count=1", "-timeout=10m"}, s.flags, flags, []string{s.pkg})...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", s.address+"="+address)
 	cmd.Env = append(cmd.Env, s.env...)
