@@ -37,7 +37,7 @@ func (s *Server) assemble() (_ *api.Node, _ *parts, err error) {
 	cfg, p := s.cfg, &parts{}
 	p.cluster, err = cluster.Open(cluster.Config{
 		FS: cfg.FS, Dir: s.dir.sub(metadataDir), NodeID: cfg.NodeID, Rack: cfg.settings.String("broker.rack"),
-		Clean: s.dir.clean, Settings: cfg.settings, Features: api.DefaultFeatures(), Log: s.log,
+		Clean: s.dir.clean, End: s.dir.end, Begin: s.dir.begin, Settings: cfg.settings, Features: api.DefaultFeatures(), Log: s.log,
 		Failed: func(err error) { p.replicas.Fail(err) }, // not before all parts are there: opening the metadata fails otherwise
 	})
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 //
 //	LOCK        held by the process that uses the directory
 //	format      one line, "millrace data 1"; a program that knows less refuses the directory
-//	clean       there when the last server closed everything; removed before anything is written
+//	clean       there when the last server closed everything, "closed N", N being where its metadata ended; removed before anything is written
 //	metadata/   the cluster's metadata
 //	topics/     a directory for each partition, the checkpoint of their logs, and the mark "offline" after a failed write until a start has read everything
 const (
@@ -28,6 +28,7 @@ const (
 	metadataDir  = "metadata"
 	topicsDir    = "topics"
 	formatPrefix = "millrace data "
+	cleanPrefix  = "closed "
 	dataFormat   = 1
 
 	// inMemoryDir is where an in-memory file system holds the data.
@@ -42,6 +43,7 @@ type dataDir struct {
 	path  string
 	lock  io.Closer
 	clean bool          // the last server closed everything
+	end   uint64        // where the metadata ended then; 0 when that is not known
 	own   []os.FileInfo // what watched found at the opening
 }
 
@@ -74,7 +76,7 @@ func openDataDir(files vfs.FS, path string) (_ *dataDir, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.takeMarker(); err != nil {
+	if err := d.readMarker(); err != nil {
 		return nil, err
 	}
 	d.own, err = d.look()
@@ -128,27 +130,39 @@ func (d *dataDir) checkFormat() (used bool, err error) {
 	return true, nil
 }
 
-// takeMarker finds out how the last server ended. The marker is gone, durably, before anything else is written.
-func (d *dataDir) takeMarker() error {
-	if _, err := d.read(cleanFile); errors.Is(err, fs.ErrNotExist) {
+// readMarker finds out how the last server ended.
+func (d *dataDir) readMarker() error {
+	text, err := d.read(cleanFile)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
-	} else if err != nil {
+	}
+	if err != nil {
 		return err
 	}
 	d.clean = true
+	if end, err := strconv.ParseUint(strings.TrimSpace(strings.TrimPrefix(text, cleanPrefix)), 10, 64); err == nil {
+		d.end = end
+	}
+	return nil
+}
+
+// begin is called before anything else is written: the marker goes, durably. It stays when a start finds damage, so that the next start finds it too.
+func (d *dataDir) begin() error {
+	if !d.clean {
+		return nil
+	}
 	if err := d.fs.Remove(d.fs.PathJoin(d.path, cleanFile)); err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
 	return d.sync(d.path)
 }
 
-// close gives the directory up. With clean it says that everything was closed.
-func (d *dataDir) close(clean bool) error {
-	var err error
-	if clean {
-		err = d.write(cleanFile, "closed\n")
-	}
-	return errors.Join(err, d.lock.Close())
+// close gives the directory up.
+func (d *dataDir) close() error { return d.lock.Close() }
+
+// closeClean gives the directory up and says that everything was closed, the metadata at index end.
+func (d *dataDir) closeClean(end uint64) error {
+	return errors.Join(d.write(cleanFile, cleanPrefix+strconv.FormatUint(end, 10)+"\n"), d.lock.Close())
 }
 
 // shown is the directory's name for those who ask from elsewhere.

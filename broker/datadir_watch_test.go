@@ -47,7 +47,7 @@ func TestADirectoryThatIsNotWhereItWasIsNoticed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer d.close(false)
+			defer d.close()
 			c.treat(t, dir)
 			switch err := d.present(); {
 			case c.says == "" && err != nil:
@@ -65,7 +65,7 @@ func TestADirectoryInMemoryIsNoticedToo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.close(false)
+	defer d.close()
 	if err := d.present(); err != nil {
 		t.Error(err)
 	}

@@ -342,3 +342,47 @@ func TestAReadOnlyDirectoryIsStillRead(t *testing.T) {
 		t.Errorf("when the directory can be written again: %v", err)
 	}
 }
+
+// What the metadata lost must not look as if it had never been: neither its log nor its snapshot may go after a clean stop, and after a kill, which may leave an empty log behind,
+// the topics' directories tell.
+func TestMetadataThatLostItsFilesIsNotEmpty(t *testing.T) {
+	for _, suffix := range []string{".log", ".snapshot"} {
+		for _, kill := range []bool{false, true} {
+			ctx := testContext(t)
+			var log lines
+			fs := vfs.NewMem()
+			b := brokertest.Start(t, broker.Config{FS: fs, Logger: log.logger()})
+			createTopic(t, b, "t", 1, nil)
+			produceAll(ctx, t, b.Client(t), "t", "x")
+			if kill {
+				b.Server.Kill()
+				b.Ended()
+			} else {
+				b.Stop()
+			}
+			names, err := fs.List("/millrace/metadata")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range names {
+				if strings.HasSuffix(name, suffix) {
+					if err := fs.Remove("/millrace/metadata/" + name); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			for range 2 { // a supervisor tries again
+				again := &broker.Server{Config: broker.Config{FS: fs, Logger: log.logger()}}
+				switch err := again.Start(); {
+				case kill && suffix == ".log":
+					if text := log.String(); err != nil || !strings.Contains(text, "the metadata lost topics") {
+						t.Errorf("without its log after a kill: %v\n%s", err, text)
+					}
+				case err == nil || !strings.Contains(err.Error(), "bring"):
+					t.Errorf("without its %s, killed %t: %v", suffix, kill, err)
+				}
+				again.Kill()
+			}
+		}
+	}
+}

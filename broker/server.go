@@ -77,7 +77,7 @@ func (s *Server) open() error {
 		return err
 	}
 	if s.node, s.parts, err = s.assemble(); err != nil {
-		return errors.Join(err, s.dir.close(false))
+		return errors.Join(err, s.dir.close())
 	}
 	s.rows = make(map[int16]*api.API, len(s.node.APIs))
 	for i := range s.node.APIs {

@@ -60,13 +60,16 @@ func (s *Server) down(ctx context.Context, clean bool) error {
 	err := s.drain(ctx, conns)
 	if !clean {
 		s.parts.abandon()
-		return errors.Join(err, s.dir.close(false))
+		return errors.Join(err, s.dir.close())
 	}
 	closeErr := s.parts.close()
 	if closeErr != nil {
 		closeErr = fmt.Errorf("broker: closing %s: %w", s.dir.path, closeErr)
 	}
-	return errors.Join(err, closeErr, s.dir.close(closeErr == nil))
+	if closeErr != nil {
+		return errors.Join(err, closeErr, s.dir.close())
+	}
+	return errors.Join(err, s.dir.closeClean(s.parts.cluster.Image().Index()))
 }
 
 // drain waits until the connections have ended by themselves; when ctx ends first it cuts them.

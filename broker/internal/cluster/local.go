@@ -37,9 +37,13 @@ type Config struct {
 	NodeID   int32
 	Rack     string
 	Clean    bool             // the broker's last stop was clean
+	End      uint64           // the index at which the metadata ended then; 0 when that is not known
 	Settings *settings.Broker // as the broker was started
 	Features map[string]int16 // finalized at the cluster's creation
 	Log      *slog.Logger
+
+	// Begin is called by Open when what is on disk was found whole, and before anything is written; nil when nobody wants to know.
+	Begin func() error
 
 	// Failed is told, once, that the metadata can no longer be written; nil when nobody wants to know. It is called with a lock held and must not call back.
 	Failed func(error)
@@ -68,6 +72,9 @@ func Open(cfg Config) (*Local, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Clean && cfg.End > 0 && (im == nil || im.Index() != cfg.End) {
+		return nil, fmt.Errorf("cluster: %s: the metadata was closed at index %d, and files of it are gone or older: bring them back", cfg.Dir, cfg.End)
+	}
 	var records []controller.Record
 	if im == nil {
 		im = controller.Empty()
@@ -81,6 +88,11 @@ func Open(cfg Config) (*Local, error) {
 	records = append(records, &controller.BrokerRegistered{ID: cfg.NodeID, Rack: cfg.Rack, Clean: cfg.Clean})
 	if im, err = controller.Apply(im, records...); err != nil {
 		return nil, err
+	}
+	if cfg.Begin != nil {
+		if err := cfg.Begin(); err != nil {
+			return nil, err
+		}
 	}
 	if err := l.store.rewrite(im); err != nil {
 		return nil, err

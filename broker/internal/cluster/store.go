@@ -57,6 +57,9 @@ func (s *store) load(clean bool) (*controller.Image, error) {
 	}
 	snapshots := numbered(names, snapshotSuffix)
 	if len(snapshots) == 0 {
+		if logs := numbered(names, logSuffix); len(logs) > 0 { // a log is begun after its snapshot
+			return nil, fmt.Errorf("cluster: %s: the metadata's snapshot is gone: bring %s back", s.dir, s.path(logs[len(logs)-1], snapshotSuffix))
+		}
 		return nil, nil
 	}
 	index := snapshots[len(snapshots)-1]

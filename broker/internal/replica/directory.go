@@ -1,12 +1,15 @@
 package replica
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
+	"github.com/millrace-io/millrace/broker/internal/controller"
 )
 
 // offlineFile lies beside the partitions' directories after the directory went offline, until a start has read every batch in it.
@@ -104,4 +107,34 @@ func (m *Manager) clearMark(list []*Partition) {
 		m.cfg.Log.Warn("the next start reads all of the data directory once more: its mark cannot be removed", "error", err)
 	}
 	m.verify = false
+}
+
+// reportStrangers tells of partitions' directories that belong to no topic. A topic is in the metadata before it has a directory, and until it has none: so the metadata lost
+// what it knew of them. They stay as they are.
+func (m *Manager) reportStrangers(now *controller.Image) {
+	names, err := m.cfg.FS.List(m.cfg.Dir)
+	if err != nil {
+		m.cfg.Log.Error("the partitions' directories cannot be listed", "path", m.cfg.Dir, "error", err)
+		return
+	}
+	strangers, example := 0, ""
+	for _, name := range names {
+		id, ok := topicOf(name)
+		if _, deleted := now.Deleted()[id]; ok && !deleted && now.TopicByID(id) == nil {
+			strangers, example = strangers+1, name
+		}
+	}
+	if strangers > 0 {
+		m.cfg.Log.Error("the metadata lost topics: there are partitions' directories that belong to none", "path", m.cfg.Dir, "partitions", strangers, "example", example)
+	}
+}
+
+// topicOf is the inverse of dirName, as far as the topic goes.
+func topicOf(dir string) (id controller.TopicID, ok bool) {
+	text, _, ok := strings.Cut(dir, "-")
+	if !ok || len(text) != hex.EncodedLen(len(id)) {
+		return id, false
+	}
+	_, err := hex.Decode(id[:], []byte(text))
+	return id, err == nil
 }

@@ -180,6 +180,7 @@ func (m *Manager) Update(old, now *controller.Image) {
 		}
 	}
 	if old == nil {
+		m.reportStrangers(now)
 		for id, n := range now.Deleted() {
 			m.enqueue(removal{id: id, dirs: n})
 		}
