@@ -243,6 +243,6 @@ func (w *worker) committed(offsets []offsetOf) {
 	w.commits++
 	w.commitAt = time.Now()
 	w.wanted = false
-	w.resets, w.failing = 0, time.Time{}
+	w.resets = resets{}
 	w.calm()
 }

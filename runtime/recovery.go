@@ -18,16 +18,40 @@ func (w *worker) recover(cause error) error {
 	if w.life.Err() != nil || !slices.ContainsFunc(transient, func(t error) bool { return errors.Is(cause, t) }) {
 		return w.explain(cause)
 	}
-	if w.failing.IsZero() {
-		w.failing = time.Now()
-	}
-	if time.Since(w.failing) > w.app.cfg.TaskTimeout {
+	if w.resets.add(time.Now(), cause, w.app.cfg.TaskTimeout) {
 		return fmt.Errorf("runtime: worker %d has not committed for %v: %w", w.index, w.app.cfg.TaskTimeout, cause)
 	}
 	w.log.Warn("beginning again at the last commit", "error", cause)
-	w.trouble(cause)
-	w.resets++
 	return w.reset(errors.Is(cause, client.ErrRebalanced))
+}
+
+// resets are the times since the last commit that a worker began again at it.
+type resets struct {
+	n           int
+	cause       error // of the last one
+	first, last time.Time
+}
+
+// add counts a reset. It reports whether they have gone on for longer than limit. What came a limit after the one before is the first again: there was nothing to
+// commit in between, and so nothing that could have shown that all was well.
+func (r *resets) add(now time.Time, cause error, limit time.Duration) (tooLong bool) {
+	if r.n > 0 && now.Sub(r.last) > limit {
+		*r = resets{}
+	}
+	if r.n == 0 {
+		r.first = now
+	}
+	r.n++
+	r.cause, r.last = cause, now
+	return now.Sub(r.first) > limit
+}
+
+// present returns the cause of the last reset, nil once it is a limit ago.
+func (r *resets) present(now time.Time, limit time.Duration) error {
+	if r.n > 0 && now.Sub(r.last) > limit {
+		return nil
+	}
+	return r.cause
 }
 
 // explain adds what a user can do about an error.
@@ -51,7 +75,7 @@ func (w *worker) reset(rebalanced bool) error {
 	if err := w.producer.End(ctx, false); err != nil {
 		// Fenced or unknown: a new epoch settles both, since the coordinator ends what is open first.
 		if err := w.producer.Init(ctx); err != nil {
-			return fmt.Errorf("runtime: after %d attempts to begin again: %w", w.resets, err)
+			return fmt.Errorf("runtime: after %d attempts to begin again: %w", w.resets.n, err)
 		}
 	}
 	if rebalanced {
@@ -72,7 +96,7 @@ func (w *worker) dropAll() {
 	w.order = nil
 }
 
-// trouble notes an error that may pass.
+// trouble notes an error of the group that may pass.
 func (w *worker) trouble(err error) {
 	w.troubles.Lock()
 	defer w.troubles.Unlock()

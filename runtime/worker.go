@@ -38,7 +38,7 @@ type worker struct {
 	board         board
 	ready         atomic.Bool // all granted tasks are running, and there was a grant
 
-	troubles struct { // what goes wrong at present outside the run goroutine
+	troubles struct { // what goes wrong at present in the group
 		sync.Mutex
 		err   error
 		since time.Time
@@ -56,8 +56,7 @@ type worker struct {
 	aborts    int64                     // guarded by mu
 	commitAt  time.Time                 // of the last commit; guarded by mu
 	wanted    bool                      // a task asked for a commit; guarded by mu
-	failing   time.Time                 // the first reset since the last commit; guarded by mu
-	resets    int                       // since the last commit; guarded by mu
+	resets    resets                    // since the last commit; guarded by mu
 	posted    time.Time                 // guarded by mu
 	batches   map[statestore.Engine]statestore.Batch
 }
@@ -295,6 +294,9 @@ func (w *worker) post() {
 	w.troubles.Lock()
 	err := w.troubles.err
 	w.troubles.Unlock()
+	if err == nil {
+		err = w.resets.present(time.Now(), w.app.cfg.TaskTimeout)
+	}
 	w.board.post(tasks, w.commits, w.aborts, w.commitAt, err)
 }
 
