@@ -93,6 +93,7 @@ func (o *serveOptions) serve(cmd *cobra.Command, announce func(address, metrics 
 		ln.Close()
 		return err
 	}
+	keepToContainer()
 	server := &broker.Server{Config: config}
 	if err := server.Start(); err != nil {
 		metrics.abandon()
@@ -135,7 +136,10 @@ have behind their usual exporter, and at /healthz whether it can do its work.
 When a write or flush fails, the data directory is offline: clients are told to try again, /healthz says 503, and a restart reads every byte before it goes on. The
 same goes for a directory that somebody removes, moves or unmounts while the server runs, which is noticed within a second. The last 64 MiB of the
 disk, or 2 % of a small one, are kept for offsets, transactions and metadata: from there on producers are told to try again, while consumers go on and topics can be deleted or given a
-shorter retention. A full disk or a read-only one refuses what has to be written, and everything goes on when there is room again.`,
+shorter retention. A full disk or a read-only one refuses what has to be written, and everything goes on when there is room again.
+
+In a container with little memory the collector keeps the heap to 70 % of it, unless GOMEMLIMIT says otherwise. What clients can make the server hold at a time is bounded, see
+millrace_memory_limit_bytes among the metrics: give it that much where you do not trust them.`,
 		Args: exactly(),
 		Example: `  millrace broker --data /var/lib/millrace
   millrace broker --data ./data --listen 127.0.0.1:9093 --flush always
