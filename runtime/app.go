@@ -265,7 +265,7 @@ func (l kgoLogger) Log(_ kgo.LogLevel, msg string, keyvals ...any) {
 
 // Query returns a typed, read-only view of what is committed in the partitions of a store that this instance has. It is safe for concurrent use, and stays valid until a
 // partition of the store moves away or Run returns: then its calls return an error, and Query gives a new one. What the partitions of other instances hold is not found in
-// it: Locate tells whom to ask.
+// it: those have to be asked themselves.
 func Query[View any](a *App, spec interface {
 	statestore.Spec
 	View(partitions []statestore.Partition) View

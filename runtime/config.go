@@ -117,10 +117,6 @@ type Config struct {
 	// HeartbeatInterval is how often a worker shows life and learns of rebalances. Default: a fiftieth of SessionTimeout.
 	HeartbeatInterval time.Duration
 
-	// Advertise is where the program answers queries for the other instances, in words of its own: HOST:PORT, say. They learn it by Locate; nothing listens there or connects to
-	// it by itself. 255 bytes at most. Default: not told.
-	Advertise string
-
 	// ReplicationFactor is for the internal topics that are created. Default: the broker's.
 	ReplicationFactor int16
 	// Compression of what is produced. Default none: worth setting where the network or the brokers' disks are slower than a core.
@@ -156,7 +152,6 @@ const (
 	defaultAddress     = "127.0.0.1:9092"
 	heartbeatsASession = 50 // news of a rebalance must not wait: a clean hand-over should take less than 300 ms
 	maxWorkers         = 256
-	maxAdvertise       = 255 // a host's name; with maxWorkers a grant grows by 64 KiB at most
 )
 
 // legalName is what Kafka allows in a topic's name, which the application's id becomes a part of.
@@ -187,7 +182,6 @@ func (c Config) Validate() error {
 	fault(c.SessionTimeout < 0 || c.HeartbeatInterval < 0, "SessionTimeout or HeartbeatInterval is negative")
 	fault(d.HeartbeatInterval*2 > d.SessionTimeout, "HeartbeatInterval (%v) must be at most half of SessionTimeout (%v)", d.HeartbeatInterval, d.SessionTimeout)
 	fault(c.InstanceID != "" && !legalName.MatchString(c.InstanceID), "InstanceID %q: letters, digits, '.', '_' and '-' only", c.InstanceID)
-	fault(len(c.Advertise) > maxAdvertise, "Advertise has %d bytes, %d at most: every member of the group is told it", len(c.Advertise), maxAdvertise)
 	fault(c.ReplicationFactor < 0, "ReplicationFactor is negative")
 	fault(c.Compression < NoCompression || c.Compression > Zstd, "Compression is %d", c.Compression)
 	if err := c.Faults.Validate(); err != nil {

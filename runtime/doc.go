@@ -19,7 +19,7 @@
 //     says otherwise: a record that is skipped or put aside counts as processed, once, with its dead letter in the same transaction.
 //   - Run returns nil after a clean end and an error that says what to do otherwise. Nothing is retried for ever: see [Config.TaskTimeout].
 //
-// Whoever watches an instance has [App.Metrics] and [App.Progress]; who asks for its state has [Query], and [Locate] for what other instances have.
+// Whoever watches an instance has [App.Progress]; who asks for its state has [Query], which sees what this instance has.
 //
 // What it does not promise: functions with effects outside (a call of another service) may run again for a record whose transaction was aborted. And
 // records of one key keep their order from input to store; records of different partitions meet by timestamp, as far as both have arrived.

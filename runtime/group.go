@@ -38,14 +38,14 @@ func (b *balancer) latest() assign.Grant {
 	return b.grant
 }
 
-// unfinished reports whether the member's first grant is one that withholds tasks from it, or tells another address of it. A static member that was killed before it could
-// join without them gets that grant again when it comes back, without a rebalance; nobody would run those tasks, or find it, if it did not ask for one now.
+// unfinished reports whether the member's first grant is one that withholds tasks from it. A static member that was killed before it could join without them gets that
+// grant again when it comes back, without a rebalance; nobody would run those tasks if it did not ask for one now.
 func (b *balancer) unfinished() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	first := !b.again
 	b.again = true
-	return first && (b.grant.Withheld || b.grant.AddressOf(b.transactional) != b.app.cfg.Advertise)
+	return first && b.grant.Withheld
 }
 
 func (b *balancer) ProtocolName() string { return protocolName }
@@ -57,7 +57,6 @@ func (b *balancer) JoinGroupMetadata(topics []string, current map[string][]int32
 	claim := assign.Claim{
 		Process: b.process, TransactionalID: b.transactional, Fingerprint: b.app.topo.Fingerprint(),
 		Generation: -1, Owned: b.app.tasksOf(current), Former: last.Former,
-		Address: b.app.cfg.Advertise,
 	}
 	if last.Generation > 0 {
 		claim.Generation = last.Generation

@@ -47,7 +47,6 @@ func Assign(members []Member, tasks []topology.TaskID, fingerprint string, gener
 	for i, m := range in {
 		live[i] = m.Claim.TransactionalID
 	}
-	addresses := addressesOf(in)
 	granted := make([][]topology.TaskID, len(in))
 	withheld := make([]bool, len(in))
 	fence := make([][]string, len(in))
@@ -66,21 +65,9 @@ func Assign(members []Member, tasks []topology.TaskID, fingerprint string, gener
 		former[t] = remember(former[t], live[to])
 	}
 	for i, m := range in {
-		grants[m.ID] = Grant{Generation: generation, Tasks: granted[i], Withheld: withheld[i], Fence: fence[i], Live: live, Former: former, Settled: !slices.Contains(withheld, true), Addresses: addresses}
+		grants[m.ID] = Grant{Generation: generation, Tasks: granted[i], Withheld: withheld[i], Fence: fence[i], Live: live, Former: former, Settled: !slices.Contains(withheld, true)}
 	}
 	return grants
-}
-
-// addressesOf returns the members' addresses in their order, nil when none has one.
-func addressesOf(members []Member) []string {
-	if !slices.ContainsFunc(members, func(m Member) bool { return m.Claim.Address != "" }) {
-		return nil
-	}
-	all := make([]string, len(members))
-	for i, m := range members {
-		all[i] = m.Claim.Address
-	}
-	return all
 }
 
 // short shows enough of a fingerprint to tell two apart.

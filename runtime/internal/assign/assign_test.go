@@ -265,37 +265,13 @@ func TestAnotherTopologyIsRefused(t *testing.T) {
 
 func TestClaimsAndGrantsComeBack(t *testing.T) {
 	former := map[topology.TaskID][]string{{Subtopology: 1, Partition: 2}: {"x", "y"}, {Subtopology: 0, Partition: 300}: {"y"}}
-	claim := Claim{Process: process(1), TransactionalID: "t", Fingerprint: "f", Generation: 7, Owned: []topology.TaskID{{Subtopology: 1, Partition: 2}}, Former: former, Address: "here:80"}
+	claim := Claim{Process: process(1), TransactionalID: "t", Fingerprint: "f", Generation: 7, Owned: []topology.TaskID{{Subtopology: 1, Partition: 2}}, Former: former}
 	if got, err := ParseClaim(claim.Append(nil)); err != nil || !reflect.DeepEqual(got, claim) {
 		t.Errorf("got %+v, %v; want %+v", got, err, claim)
 	}
-	grant := Grant{Generation: 8, Tasks: claim.Owned, Fence: []string{"x"}, Live: []string{"t", "u"}, Former: former, Settled: true, Addresses: []string{"here:80", ""}}
+	grant := Grant{Generation: 8, Tasks: claim.Owned, Fence: []string{"x"}, Live: []string{"t", "u"}, Former: former, Settled: true}
 	if got, err := ParseGrant(grant.Append(nil)); err != nil || !reflect.DeepEqual(got, grant) {
 		t.Errorf("got %+v, %v; want %+v", got, err, grant)
-	}
-}
-
-func TestEveryMemberLearnsWhereATaskIs(t *testing.T) {
-	tasks := []topology.TaskID{{Partition: 0}, {Partition: 1}}
-	member := func(id, address string) Member {
-		return Member{ID: id, Claim: Claim{Process: id, TransactionalID: id, Fingerprint: "f", Generation: -1, Address: address}}
-	}
-	for _, grant := range Assign([]Member{member("a", "a:80"), member("b", "")}, tasks, "f", 1) {
-		for i, want := range []struct{ id, address string }{{"a", "a:80"}, {"b", ""}} {
-			if id, address, ok := grant.Owner(tasks[i]); id != want.id || address != want.address || !ok {
-				t.Errorf("task %v: %q at %q, %v; want %+v", tasks[i], id, address, ok, want)
-			}
-		}
-		if _, _, ok := grant.Owner(topology.TaskID{Partition: 2}); ok {
-			t.Error("a task that is not there has an owner")
-		}
-	}
-	gone := Grant{Former: map[topology.TaskID][]string{tasks[0]: {"dead"}}, Live: []string{"a"}, Addresses: []string{"a:80"}}
-	if _, address, ok := gone.Owner(tasks[0]); ok || address != "" {
-		t.Errorf("a member that left has a task, at %q", address)
-	}
-	if g := Assign([]Member{member("a", "")}, tasks, "f", 1)["a"]; g.Addresses != nil {
-		t.Errorf("addresses %q of nobody", g.Addresses)
 	}
 }
 

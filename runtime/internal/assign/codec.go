@@ -18,7 +18,6 @@ type Claim struct {
 	Generation      int32  // of the last grant, -1 before the first
 	Owned           []topology.TaskID
 	Former          map[topology.TaskID][]string // from the last grant
-	Address         string                       // where its process answers queries; empty when it does not
 }
 
 // Grant is what the leader answers: user data of the assignment.
@@ -31,24 +30,6 @@ type Grant struct {
 	Live       []string                     // transactional ids of all members
 	Former     map[topology.TaskID][]string // who had each task, the latest first
 	Settled    bool                         // every task is granted to somebody: none is withheld
-	Addresses  []string                     // of the members in Live, in that order; nil when none of them has one
-}
-
-// Owner returns the transactional id and the address of the member that has a task, or is about to give it up or to get it; ok is false when none is known.
-func (g *Grant) Owner(t topology.TaskID) (transactionalID, address string, ok bool) {
-	if len(g.Former[t]) == 0 {
-		return "", "", false
-	}
-	transactionalID = g.Former[t][0]
-	return transactionalID, g.AddressOf(transactionalID), slices.Contains(g.Live, transactionalID)
-}
-
-// AddressOf returns the address of a member, empty when it has none or is not in the group.
-func (g *Grant) AddressOf(transactionalID string) string {
-	if i := slices.Index(g.Live, transactionalID); i >= 0 && i < len(g.Addresses) {
-		return g.Addresses[i]
-	}
-	return ""
 }
 
 // TransactionalID returns the id of a worker's transactions. Application ids may contain dashes; process ids and numbers do not end it in another way.
@@ -70,13 +51,11 @@ func ProcessOf(transactionalID string) string {
 
 // The bytes begin with a magic and a version. A member of a newer version that cannot be understood by older ones takes another number and is refused by them.
 //
-//	claim  = 'M' 'R' version(1) | process | transactional id | fingerprint | generation | tasks | former [ | address ]
-//	grant  = 'M' 'R' version(1) | refused | generation | tasks | withheld, settled uvarint, 0 or 1 | strings fence | strings live | former [ | strings addresses ]
+//	claim  = 'M' 'R' version(1) | process | transactional id | fingerprint | generation | tasks | former
+//	grant  = 'M' 'R' version(1) | refused | generation | tasks | withheld, settled uvarint, 0 or 1 | strings fence | strings live | former
 //	string = length uvarint | bytes          strings = count uvarint | { string }…
 //	tasks  = count uvarint | { sub-topology uvarint | partition uvarint }…
 //	former = strings table | count uvarint | { sub-topology | partition | count | { index into table }… }…
-//
-// What stands in brackets is left out when it is empty.
 const (
 	magic0, magic1 = 'M', 'R'
 	codecVersion   = 1
@@ -92,11 +71,7 @@ func (c *Claim) Append(dst []byte) []byte {
 	dst = appendString(dst, c.Fingerprint)
 	dst = binary.AppendVarint(dst, int64(c.Generation))
 	dst = appendTasks(dst, c.Owned)
-	dst = appendFormer(dst, c.Former)
-	if c.Address != "" {
-		dst = appendString(dst, c.Address)
-	}
-	return dst
+	return appendFormer(dst, c.Former)
 }
 
 // ParseClaim reads a claim.
@@ -106,9 +81,6 @@ func ParseClaim(b []byte) (Claim, error) {
 		return Claim{}, err
 	}
 	c := Claim{Process: d.string(), TransactionalID: d.string(), Fingerprint: d.string(), Generation: int32(d.varint()), Owned: d.tasks(), Former: d.former()}
-	if d.more() {
-		c.Address = d.string()
-	}
 	return c, d.err
 }
 
@@ -122,11 +94,7 @@ func (g *Grant) Append(dst []byte) []byte {
 	dst = appendBool(dst, g.Settled)
 	dst = appendStrings(dst, g.Fence)
 	dst = appendStrings(dst, g.Live)
-	dst = appendFormer(dst, g.Former)
-	if g.Addresses != nil {
-		dst = appendStrings(dst, g.Addresses)
-	}
-	return dst
+	return appendFormer(dst, g.Former)
 }
 
 // ParseGrant reads a grant.
@@ -136,9 +104,6 @@ func ParseGrant(b []byte) (Grant, error) {
 		return Grant{}, err
 	}
 	g := Grant{Refused: d.string(), Generation: int32(d.varint()), Tasks: d.tasks(), Withheld: d.uvarint() != 0, Settled: d.uvarint() != 0, Fence: d.strings(), Live: d.strings(), Former: d.former()}
-	if d.more() {
-		g.Addresses = d.strings()
-	}
 	return g, d.err
 }
 
@@ -237,9 +202,6 @@ func (d *decoder) fail() {
 		d.err = errShort
 	}
 }
-
-// more reports whether something is left.
-func (d *decoder) more() bool { return d.err == nil && len(d.b) > 0 }
 
 // count reads the number of things that take each bytes at least, so that a lie costs no memory.
 func (d *decoder) count(each int) int {

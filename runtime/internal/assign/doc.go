@@ -10,6 +10,5 @@
 //   - Stickiness: a member keeps what it has up to its share. A task without an owner goes to the process that had it last, if that has room, since its state may still be
 //     there on disk. Assigning again without a change changes nothing.
 //   - Whoever is granted a task learns which transactional ids of former owners are no longer in the group, to fence them before it reads an offset.
-//   - Every member learns who has each task and where that process answers queries.
 //   - Members that run another topology are refused with a sentence. The topology that owns most tasks counts.
 package assign
