@@ -125,7 +125,7 @@ func (m *Manager) reportStrangers(now *controller.Image) {
 		}
 	}
 	if strangers > 0 {
-		m.cfg.Log.Error("the metadata lost topics: there are partitions' directories that belong to none", "path", m.cfg.Dir, "partitions", strangers, "example", example)
+		m.cfg.Log.Error("the metadata lost topics: there are partitions' directories that belong to none", "partitions", strangers, "path", m.cfg.FS.PathJoin(m.cfg.Dir, example))
 	}
 }
 
