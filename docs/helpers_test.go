@@ -2,9 +2,6 @@ package docs
 
 import (
 	"fmt"
-	"regexp"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-io/millrace/runtime/runtimetest"
 	"github.com/millrace-io/millrace/stream"
@@ -35,22 +32,4 @@ func show[K, V any](d *runtimetest.Driver, topic stream.Topic[K, V]) {
 			fmt.Println(r.Key, r.Value)
 		}
 	}
-}
-
-var metricName = regexp.MustCompile(`fqName: "([^"]+)"`)
-
-// describedMetrics returns the names of what a collector describes. A description tells its name only as a part of its text.
-func describedMetrics(c prometheus.Collector) map[string]bool {
-	out := make(chan *prometheus.Desc)
-	go func() {
-		defer close(out)
-		c.Describe(out)
-	}()
-	names := map[string]bool{}
-	for d := range out {
-		if m := metricName.FindStringSubmatch(d.String()); m != nil {
-			names[m[1]] = true
-		}
-	}
-	return names
 }

@@ -83,19 +83,3 @@ func TestEveryGoBlockIsCompiledAndRun(t *testing.T) {
 		t.Errorf("found %d blocks of Go, which are too few: is the pattern still right?", blocks)
 	}
 }
-
-// tableCells returns the first cells of a page's tables that begin with a text, without their marks of code.
-func tableCells(t *testing.T, page, begin string) (cells []string) {
-	t.Helper()
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if cell, ok := strings.CutPrefix(line, "| "); ok && strings.HasPrefix(cell, begin) {
-			cell, _, _ = strings.Cut(cell, " |")
-			cells = append(cells, strings.Trim(cell, "`"))
-		}
-	}
-	return cells
-}

@@ -62,7 +62,6 @@ func TestAnApplicationIsRunAndAsked(t *testing.T) {
 	}
 
 	mux := http.NewServeMux()
-	mux.Handle("/", app.Metrics())
 	mux.HandleFunc("GET /counts/{word}", func(w http.ResponseWriter, r *http.Request) {
 		rows, err := runtime.Query(app, counts)
 		if err != nil { // none of the partitions is here at present
@@ -80,11 +79,34 @@ func TestAnApplicationIsRunAndAsked(t *testing.T) {
 		}
 	})
 
-	for path, want := range map[string]string{"/counts/be": "2\n", "/healthz": "RUNNING\n", "/readyz": "RUNNING\n", "/metrics": "millrace_app_processed_total"} {
+	mux.HandleFunc("GET /progress", func(w http.ResponseWriter, _ *http.Request) {
+		p := app.Progress()
+		if p.State != runtime.Running { // Rebalancing while tasks come or go, Failed after an error that Run returns
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		fmt.Fprintln(w, p.State, p.Processed, "processed")
+		if p.LastError != nil {
+			fmt.Fprintln(w, "trying again:", p.LastError)
+		}
+		for _, task := range p.Tasks {
+			for _, in := range task.Inputs {
+				fmt.Fprintln(w, task.ID, task.State, in.Topic, in.Partition, in.Lag(), "behind")
+			}
+		}
+	})
+
+	for path, want := range map[string]struct {
+		status int
+		text   string
+	}{
+		"/counts/be":       {http.StatusOK, "2\n"},
+		"/counts/question": {http.StatusNotFound, "no such word"},
+		"/progress":        {http.StatusOK, "lines 3 0 behind\n"},
+	} {
 		r := httptest.NewRecorder()
 		mux.ServeHTTP(r, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
-		if r.Code != http.StatusOK || !strings.Contains(r.Body.String(), want) {
-			t.Errorf("%s: %d %s, want %q", path, r.Code, r.Body, want)
+		if r.Code != want.status || !strings.Contains(r.Body.String(), want.text) {
+			t.Errorf("%s: %d %s, want %+v", path, r.Code, r.Body, want)
 		}
 	}
 	stop()
@@ -116,32 +138,5 @@ func TestTheTableOfSettingsNamesFieldsThatExist(t *testing.T) {
 	}
 	if fields < 15 {
 		t.Errorf("%d fields were found in the table", fields)
-	}
-}
-
-// TestTheGuideNamesEveryMetricOfAnApplication holds the guide's table against what is served.
-func TestTheGuideNamesEveryMetricOfAnApplication(t *testing.T) {
-	b := stream.NewBuilder()
-	stream.ForEach(stream.From(b, in), func(string, string) {})
-	topology, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	app, err := runtime.New(topology, runtime.Config{AppID: "metrics"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := describedMetrics(app.Collector())
-	named := map[string]bool{}
-	for _, cell := range tableCells(t, "guide-9-running.md", "`millrace_app_") {
-		named[cell] = true
-		if !served[cell] {
-			t.Errorf("the guide names %s, which is not served", cell)
-		}
-	}
-	for name := range served {
-		if !named[name] {
-			t.Errorf("the guide does not name %s", name)
-		}
 	}
 }

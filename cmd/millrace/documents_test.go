@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/millrace-io/millrace/broker"
 )
 
 // commandsOf returns the lines of a page's sh blocks that run this program.
@@ -40,8 +42,11 @@ func TestCommandsOfTheDocumentsWork(t *testing.T) {
 		if len(lines) == 0 {
 			continue
 		}
-		cli := on(t)
-		cli("", "topic", "create", "wordcount-counts-changelog").expect(t, exitDone) // an application that can be reset
+		address := serve(t, &broker.Server{Config: broker.Config{Set: map[string]string{"group.initial.rebalance.delay.ms": "0"}}})
+		cli := func(stdin string, args ...string) outcome {
+			return millrace(t, stdin, append(args, "--brokers", address)...)
+		}
+		anApplication(t, cli)
 		for _, line := range lines {
 			args := strings.Fields(line)[1:]
 			t.Run(filepath.Base(page)+": "+line, func(t *testing.T) {
@@ -62,6 +67,14 @@ func TestCommandsOfTheDocumentsWork(t *testing.T) {
 	if run < 5 {
 		t.Errorf("%d commands were found: does this test still see them?", run)
 	}
+}
+
+// anApplication leaves what the guide's word count leaves on a log: a group with offsets, and internal topics.
+func anApplication(t *testing.T, cli func(stdin string, args ...string) outcome) {
+	t.Helper()
+	cli("", "topic", "create", "lines", "wordcount-words-repartition", "wordcount-counts-changelog").expect(t, exitDone)
+	cli("to be\n", "topic", "produce", "lines").expect(t, exitDone)
+	cli("", "topic", "consume", "lines", "-g", "wordcount", "-n", "1").expect(t, exitDone)
 }
 
 // elsewhere gives a server's command a directory and ports of its own.
