@@ -99,6 +99,24 @@ func (c *epochCache) save(fsys vfs.FS, dir string, end Offset) error {
 	return writeDerived(fsys, fsys.PathJoin(dir, epochSummaryFile), summary)
 }
 
+// kafkaHad tells whether Kafka had the log since our last stop: it wrote the checkpoint, without a summary. After a clean stop of ours, which leaves none such, a summary that
+// does not fit tells the same.
+func kafkaHad(fsys vfs.FS, dir string, clean bool) bool {
+	checkpoint, err := readSmallFile(fsys, fsys.PathJoin(dir, epochFile), maxEpochFile)
+	if err != nil {
+		return false
+	}
+	if _, ok := parseEpochs(string(checkpoint)); !ok {
+		return false
+	}
+	summary, err := readSmallFile(fsys, fsys.PathJoin(dir, epochSummaryFile), maxEpochSummary)
+	if err != nil {
+		return isNotExist(err)
+	}
+	_, _, fits := decodeEpochs(checkpoint, summary)
+	return clean && !fits
+}
+
 // loadEpochs reads the checkpoint with its summary. Where it is missing or does not hold there are no entries, up to offset 0.
 func loadEpochs(fsys vfs.FS, dir string) (entries []EpochEntry, upTo Offset) {
 	checkpoint, err := readSmallFile(fsys, fsys.PathJoin(dir, epochFile), maxEpochFile)

@@ -119,6 +119,21 @@ func writeIndexFiles(fsys vfs.FS, dir string, x *index, logSize int64, aborted [
 	return writeDerived(fsys, fsys.PathJoin(dir, fileName(x.base, suffixSummary)), summary)
 }
 
+// summarized tells whether the index files of a segment are those that its summary speaks of, whatever became of the segment: they are ours. A summary that does not hold
+// may have been theirs too.
+func summarized(fsys vfs.FS, dir string, base Offset) bool {
+	summary, err := readSmallFile(fsys, fsys.PathJoin(dir, fileName(base, suffixSummary)), summarySize)
+	if err != nil {
+		return !isNotExist(err)
+	}
+	if len(summary) != summarySize || crc32.Checksum(summary[:summarySize-4], crcTable) != be.Uint32(summary[summarySize-4:]) {
+		return true
+	}
+	idx := newIndex(base, 1, 1)
+	_, ok := readIndexFiles(fsys, dir, &idx, int64(be.Uint64(summary[4:])))
+	return ok
+}
+
 // readIndexFiles reads what writeIndexFiles wrote; ok is false when any of it is missing or does not hold.
 func readIndexFiles(fsys vfs.FS, dir string, x *index, logSize int64) (aborted []AbortedTxn, ok bool) {
 	summary, err := readSmallFile(fsys, fsys.PathJoin(dir, fileName(x.base, suffixSummary)), summarySize)

@@ -60,17 +60,18 @@ func checkNothing(o *OpenOptions) error {
 }
 
 // checkEnds refuses a log that lost whole segments, or batches at its end, for the same reason: no crash takes what was flushed, and after a clean stop the log's start is
-// known. A segment that is gone from the middle, or was cut between two batches, is found when it is read (checkReach).
+// known. A segment that is gone from the middle, or was cut between two batches, is found when it is read (checkReach). What Kafka had in the meantime may begin and end
+// elsewhere: its retention went over it, or it is another log.
 func (l *Log) checkEnds(o *OpenOptions) error {
-	if end := l.End(); end < o.RecoveryPoint && o.RecoveryPoint > o.LogStart {
+	if end := l.End(); end < o.RecoveryPoint && o.RecoveryPoint > o.LogStart && !kafkaHad(l.fs, l.dir, o.Clean) {
 		return fmt.Errorf("%w: the records from %d to %d, which were on the disk, are gone", ErrCorrupt, end, o.RecoveryPoint)
 	}
-	if first := l.segs()[0].base; o.Clean && first > o.LogStart && o.RecoveryPoint > o.LogStart {
+	if first := l.segs()[0].base; o.Clean && first > o.LogStart && o.RecoveryPoint > o.LogStart && !kafkaHad(l.fs, l.dir, o.Clean) {
 		return fmt.Errorf("%w: the segments from %d to %d are gone", ErrCorrupt, o.LogStart, first)
 	}
 	segs := l.segs()
 	for i, s := range segs[:len(segs)-1] {
-		if s.size.Load() == 0 && (o.Clean || segs[i+1].base <= o.RecoveryPoint) {
+		if s.size.Load() == 0 && (o.Clean || segs[i+1].base <= o.RecoveryPoint) && !l.fromKafka(s) {
 			return corruptAt(s.name(), 0, "the segment is empty, and others follow")
 		}
 	}

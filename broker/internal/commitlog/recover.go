@@ -135,17 +135,23 @@ func (l *Log) indexMatches(s *segment) bool {
 	return ok
 }
 
-// gapIsCompaction tells whether the offsets between the end of s and the next segment were compacted away. Our cleaner leaves no such gap; of
+// gapIsCompaction tells whether the offsets between the end of s and the next segment were compacted away. Our cleaner leaves none of its own; of
 // a segment from Kafka nobody can tell, and nothing is thrown away for a doubt.
-func (l *Log) gapIsCompaction(s *segment) bool { return l.config().Compact && l.fromKafka(s) }
+func (l *Log) gapIsCompaction(s *segment) bool {
+	return l.config().Compact && l.fromKafka(s) && (s.size.Load() > 0 || kafkaHad(l.fs, l.dir, false)) // a power failure leaves empty files too
+}
 
-// fromKafka tells whether Kafka wrote a segment: it has a time index, and no summary of ours.
+// fromKafka tells whether Kafka wrote a segment: it has a time index, and no summary of ours that speaks of its indexes. Kafka's cleaner may leave nothing of a segment; the
+// time index is as empty then.
 func (l *Log) fromKafka(s *segment) bool {
-	if _, err := l.fs.Stat(s.path(suffixSummary)); !isNotExist(err) {
+	if summarized(l.fs, l.dir, s.base) {
 		return false
 	}
 	data, err := readSmallFile(l.fs, s.path(suffixTime), maxSegmentBytes)
-	return err == nil && len(data) >= timeEntrySize && len(data)%timeEntrySize == 0 && !allZero(data[:timeEntrySize])
+	if err != nil || s.size.Load() == 0 {
+		return err == nil && allZero(data)
+	}
+	return len(data) >= timeEntrySize && len(data)%timeEntrySize == 0 && !allZero(data[:timeEntrySize])
 }
 
 // cutAt makes pos in segment i the log's end.

@@ -229,11 +229,11 @@ func (c *cleaner) swap(group []*segment, end Offset, out *cleanedFile) error {
 		return l.fail(err)
 	}
 	l.dirDirty = true
-	return c.publish(segs, at, group, out)
+	return c.publish(segs, at, group, end, out)
 }
 
-// publish replaces a group by its cleaned segment in the list. mu is held.
-func (c *cleaner) publish(segs []*segment, at int, group []*segment, out *cleanedFile) error {
+// publish replaces a group, which ends at offset end, by its cleaned segment in the list. mu is held.
+func (c *cleaner) publish(segs []*segment, at int, group []*segment, end Offset, out *cleanedFile) error {
 	l := c.l
 	s := newSegment(l.fs, l.dir, group[0].base, c.cfg)
 	s.size.Store(out.size)
@@ -256,7 +256,11 @@ func (c *cleaner) publish(segs []*segment, at int, group []*segment, out *cleane
 	for _, old := range group {
 		errs = append(errs, old.release())
 	}
-	if err := l.writeIndexes(s); err != nil {
+	err := l.writeIndexes(s)
+	if err == nil && out.idx.next < end { // Kafka's cleaner had left a gap at the group's end: without a summary the segment stays Kafka's
+		err = removeIfExists(l.fs, s.path(suffixSummary))
+	}
+	if err != nil {
 		return l.writeError(errors.Join(append(errs, err)...))
 	}
 	return errors.Join(errs...)
