@@ -25,33 +25,33 @@ func (w *worker) recover(cause error) error {
 	return w.reset(errors.Is(cause, client.ErrRebalanced))
 }
 
-// resets are the times since the last commit that a worker began again at it.
+// resets are the times that a worker began again at the last commit, as one series. A commit ends it, and so does a long rest.
 type resets struct {
-	n           int
-	cause       error // of the last one
-	first, last time.Time
+	n     int
+	cause error     // of the last one
+	first time.Time // when it was that a reset began the series
+	open  time.Time // when there was last something that a commit could have settled
 }
 
-// add counts a reset. It reports whether they have gone on for longer than limit. What came a limit after the one before is the first again: there was nothing to
-// commit in between, and so nothing that could have shown that all was well.
+// add counts a reset. It reports whether the series has gone on for longer than limit.
 func (r *resets) add(now time.Time, cause error, limit time.Duration) (tooLong bool) {
-	if r.n > 0 && now.Sub(r.last) > limit {
-		*r = resets{}
-	}
 	if r.n == 0 {
 		r.first = now
 	}
 	r.n++
-	r.cause, r.last = cause, now
+	r.cause, r.open = cause, now
 	return now.Sub(r.first) > limit
 }
 
-// present returns the cause of the last reset, nil once it is a limit ago.
-func (r *resets) present(now time.Time, limit time.Duration) error {
-	if r.n > 0 && now.Sub(r.last) > limit {
-		return nil
+// look notes whether something is open that a commit could settle, and ends the series when that has not been so for longer than limit: what failed has passed, and
+// nothing came that could have shown it. How far resets lie apart would not tell, since one that fails for good takes its time-out to do so.
+func (r *resets) look(now time.Time, open bool, limit time.Duration) {
+	switch {
+	case open:
+		r.open = now
+	case now.Sub(r.open) > limit:
+		*r = resets{}
 	}
-	return r.cause
 }
 
 // explain adds what a user can do about an error.

@@ -56,7 +56,7 @@ type worker struct {
 	aborts    int64                     // guarded by mu
 	commitAt  time.Time                 // of the last commit; guarded by mu
 	wanted    bool                      // a task asked for a commit; guarded by mu
-	resets    resets                    // since the last commit; guarded by mu
+	resets    resets                    // guarded by mu
 	posted    time.Time                 // guarded by mu
 	batches   map[statestore.Engine]statestore.Batch
 }
@@ -188,9 +188,11 @@ func (w *worker) work() (busy bool, wait time.Duration, err error) {
 	staged := 0
 	now := time.Now()
 	next := now.Add(idleWait)
+	preparing := false
 	for i := range n {
 		t := w.order[(i+w.turn)%n]
 		if !t.running() {
+			preparing = true
 			continue
 		}
 		some, err := t.process(w.app.cfg.MaxPollRecords, now)
@@ -209,7 +211,9 @@ func (w *worker) work() (busy bool, wait time.Duration, err error) {
 	}
 	w.turn++
 	w.producer.Send()
-	if dirty := w.dirty(); dirty {
+	dirty := w.dirty()
+	w.resets.look(now, dirty || preparing || !w.suspended.IsZero(), w.app.cfg.TaskTimeout)
+	if dirty {
 		due := w.commitAt.Add(w.app.cfg.CommitInterval)
 		if w.wanted || staged > w.app.cfg.MaxUncommittedBytes || !due.After(time.Now()) {
 			return true, 0, w.commit()
@@ -295,7 +299,7 @@ func (w *worker) post() {
 	err := w.troubles.err
 	w.troubles.Unlock()
 	if err == nil {
-		err = w.resets.present(time.Now(), w.app.cfg.TaskTimeout)
+		err = w.resets.cause
 	}
 	w.board.post(tasks, w.commits, w.aborts, w.commitAt, err)
 }
