@@ -2,12 +2,14 @@ package docs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,11 +26,14 @@ import (
 	"github.com/millrace-io/millrace/stream/serde"
 )
 
-func TestAnApplicationIsRunAndAsked(t *testing.T) {
+// counts is the state of the word count.
+var counts = statestore.KeyValue("counts", serde.String, serde.Int64)
+
+func wordCount(t *testing.T) *stream.Topology {
+	t.Helper()
 	var (
 		lines  = stream.NewTopic("lines", serde.String, serde.String)
 		byWord = stream.NewTopic("words", serde.String, serde.String)
-		counts = statestore.KeyValue("counts", serde.String, serde.Int64)
 	)
 	b := stream.NewBuilder()
 	words := stream.FlatMapValues(stream.From(b, lines), strings.FieldsSeq)
@@ -37,7 +42,12 @@ func TestAnApplicationIsRunAndAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return topology
+}
 
+// logWithLines starts a log that has something to count.
+func logWithLines(t *testing.T) *brokertest.Broker {
+	t.Helper()
 	log := brokertest.Start(t, broker.Config{})
 	client := log.Client(t)
 	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 4, 1, nil, "lines"); err != nil {
@@ -46,6 +56,12 @@ func TestAnApplicationIsRunAndAsked(t *testing.T) {
 	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "lines", Value: []byte("to be or not to be")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
+	return log
+}
+
+// counting returns an application that has counted and committed everything that was written, and what ends it.
+func counting(t *testing.T, topology *stream.Topology, log *brokertest.Broker) (app *runtime.App, end func()) {
+	t.Helper()
 	app, err := runtime.New(topology, runtime.Config{AppID: "wordcount", Brokers: []string{log.Addr}, Dial: log.Net.Dial})
 	if err != nil {
 		t.Fatal(err)
@@ -53,13 +69,24 @@ func TestAnApplicationIsRunAndAsked(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- app.Run(ctx) }()
-	for !app.Progress().Done() { // everything that was written is counted and committed
+	for !app.Progress().Done() {
 		select {
 		case err := <-ended:
 			t.Fatal(err)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+	return app, func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+func TestAnApplicationIsRunAndAsked(t *testing.T) {
+	app, end := counting(t, wordCount(t), logWithLines(t))
+	defer end()
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /counts/{word}", func(w http.ResponseWriter, r *http.Request) {
@@ -109,9 +136,41 @@ func TestAnApplicationIsRunAndAsked(t *testing.T) {
 			t.Errorf("%s: %d %s, want %+v", path, r.Code, r.Body, want)
 		}
 	}
-	stop()
-	if err := <-ended; err != nil {
-		t.Errorf("Run: %v", err)
+}
+
+// TestAnApplicationBeginsAnew deletes what the guide says.
+func TestAnApplicationBeginsAnew(t *testing.T) {
+	log := logWithLines(t)
+	_, end := counting(t, wordCount(t), log)
+	end()
+
+	adm := kadm.NewClient(log.Client(t))
+	if answer, err := adm.DeleteGroup(t.Context(), "wordcount"); err != nil || answer.Err != nil {
+		t.Fatalf("deleting the group: %v, %v", err, answer.Err)
+	}
+	text, err := os.ReadFile("guide-9-running.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, names, _ := strings.Cut(string(text), "\nmillrace topic delete ")
+	names, _, _ = strings.Cut(names, "\n")
+	answers, err := adm.DeleteTopics(t.Context(), strings.Fields(names)...)
+	if err := errors.Join(err, answers.Error()); err != nil {
+		t.Fatal(err)
+	}
+	left, err := adm.ListTopics(t.Context())
+	if err != nil || !slices.Equal(left.Names(), []string{"lines"}) {
+		t.Errorf("left are %q, %v", left.Names(), err)
+	}
+
+	app, end := counting(t, wordCount(t), log)
+	defer end()
+	rows, err := runtime.Query(app, counts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := rows.Get("be"); n != 2 || err != nil {
+		t.Errorf("be: %d, %v", n, err)
 	}
 }
 

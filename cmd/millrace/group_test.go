@@ -1,8 +1,12 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/broker"
 )
@@ -34,6 +38,40 @@ func TestGroupListAndDescribe(t *testing.T) {
 	cli("", "group", "describe", "zzz").expect(t, exitFailed).says(t, "GROUP_ID_NOT_FOUND", "millrace group list")
 }
 
+func TestGroupDelete(t *testing.T) {
+	cli := on(t)
+	cli("", "topic", "create", "orders").expect(t, exitDone)
+	cli("a\nb\n", "topic", "produce", "orders").expect(t, exitDone)
+	for _, group := range []string{"readers", "others"} {
+		cli("", "topic", "consume", "orders", "-g", group, "-n", "1").expect(t, exitDone)
+	}
+	cli("", "group", "delete", "reader").expect(t, exitFailed).says(t, `no group "reader"`, "did you mean readers?")
+	cli("", "group", "delete", "readers").expect(t, exitDone, "Deleted group readers.\n")
+	cli("", "group", "delete", "others", "-o", "json").expect(t, exitDone, `"group": "others"`, `"deleted": true`)
+	cli("", "topic", "consume", "orders", "-g", "readers", "-n", "1").expect(t, exitDone, "a\n") // from the beginning again
+}
+
+func TestAGroupWithMembersIsNotDeleted(t *testing.T) {
+	address := serve(t, &broker.Server{Config: broker.Config{Set: map[string]string{"group.initial.rebalance.delay.ms": "0"}}})
+	cli := func(stdin string, args ...string) outcome {
+		return millrace(t, stdin, append(args, "--brokers", address)...)
+	}
+	cli("", "topic", "create", "in").expect(t, exitDone)
+	cli("a\n", "topic", "produce", "in").expect(t, exitDone)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.ConsumerGroup("shop"), kgo.ConsumeTopics("in"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if fetches := cl.PollFetches(ctx); fetches.Err() != nil || fetches.NumRecords() != 1 { // a member that reads
+		t.Fatalf("%d records, %v", fetches.NumRecords(), fetches.Err())
+	}
+	cli("", "group", "delete", "shop").expect(t, exitFailed).says(t, "NON_EMPTY_GROUP", "stop its members first")
+	cli("", "group", "describe", "shop").expect(t, exitDone)
+}
+
 func TestShellsCompleteNamesThatAreThere(t *testing.T) {
 	address := serve(t, &broker.Server{Config: broker.Config{Set: map[string]string{"group.initial.rebalance.delay.ms": "0"}}})
 	complete := func(args ...string) string {
@@ -50,7 +88,7 @@ func TestShellsCompleteNamesThatAreThere(t *testing.T) {
 		"topic describe orders ": "payments\n:4\n",
 		"topic consume orders ":  ":4\n",
 		"group describe ":        "readers\n:4\n",
-		"app reset ":             "readers\n:4\n",
+		"group delete ":          "readers\n:4\n",
 		"topic list ":            ":0\n",
 	} {
 		if got := complete(strings.Split(line, " ")...); got != want {

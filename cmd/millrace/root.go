@@ -10,7 +10,7 @@ import (
 // defaultBroker is where dev and broker listen unless told otherwise.
 const defaultBroker = "127.0.0.1:9092"
 
-// globals are the flags that every command of the topic, group and app families takes.
+// globals are the flags that every command of the topic and group families takes.
 type globals struct {
 	brokers []string
 	output  string
@@ -37,7 +37,7 @@ func rootCommand() *cobra.Command {
 		}
 		return pflag.NormalizedName(name)
 	})
-	root.AddCommand(devCommand(), brokerCommand(), topicCommand(g), groupCommand(g), appCommand(g), cdcCommand(), versionCommand())
+	root.AddCommand(devCommand(), brokerCommand(), topicCommand(g), groupCommand(g), cdcCommand(), versionCommand())
 	return root
 }
 
