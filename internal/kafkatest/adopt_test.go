@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/millrace-io/millrace/internal/proctest"
 )
@@ -66,16 +67,17 @@ func TestOurServerGoesOnWithAKafkaPartition(t *testing.T) {
 	}
 }
 
-// TestKafkaGoesOnWithPartitionsOfOurs: Apache Kafka starts on the files of a server that stopped or was killed, reads what was committed and writes more; and ours goes
-// on with what comes back.
+// TestKafkaGoesOnWithPartitionsOfOurs: Apache Kafka starts on the files of a server that stopped or was killed, reads what was committed and writes more, and its retention
+// takes what is too much; and ours goes on with what comes back.
 func TestKafkaGoesOnWithPartitionsOfOurs(t *testing.T) {
 	needs(t, "java", "mvn", "kcat")
 	type end struct {
 		topic, dir, log string
 		signal          syscall.Signal
+		retain          bool // Kafka keeps no more than it must
 		wrote           ledger
 	}
-	ends := []*end{{topic: "stopped", signal: syscall.SIGTERM}, {topic: "killed", signal: syscall.SIGKILL}}
+	ends := []*end{{topic: "stopped", signal: syscall.SIGTERM}, {topic: "killed", signal: syscall.SIGKILL}, {topic: "retained", signal: syscall.SIGTERM, retain: true}}
 	kafkaDir := t.TempDir()
 	kafka := startKafkaIn(t, kafkaDir)
 	for _, e := range ends {
@@ -84,7 +86,10 @@ func TestKafkaGoesOnWithPartitionsOfOurs(t *testing.T) {
 		e.dir = t.TempDir()
 		server, address := proctest.Broker(t, e.dir, "")
 		tool(t, address, topicCommand, create...)
-		e.wrote = writeLedger(t, address, e.topic, 200)
+		if e.wrote = writeLedger(t, address, e.topic, 200); e.retain {
+			more := writeLedger(t, address, e.topic, 200) // several segments
+			e.wrote.committed = append(e.wrote.committed, more.committed...)
+		}
 		e.log = topicDirs(t, address, e.dir, e.topic)[0]
 		server.Signal(e.signal)
 		server.Stopped(t)
@@ -102,23 +107,54 @@ func TestKafkaGoesOnWithPartitionsOfOurs(t *testing.T) {
 	for _, e := range ends {
 		committedIn(t, kafka, e.topic, e.wrote.committed)
 		kcat(t, "one more\n", "-b", kafka, "-P", "-t", e.topic)
+		e.wrote.committed = append(e.wrote.committed, "one more")
+		if e.retain {
+			e.wrote.committed = retained(t, kafka, e.topic, filepath.Join(kafkaDir, "data", e.topic+"-0"), e.wrote.committed)
+		}
 	}
 	script(t, "stop", kafkaDir)
 
 	for _, e := range ends {
 		replaceDir(t, e.log, filepath.Join(kafkaDir, "data", e.topic+"-0"))
 		_, address := proctest.Broker(t, e.dir, "")
-		committedIn(t, address, e.topic, append(e.wrote.committed, "one more"))
+		committedIn(t, address, e.topic, e.wrote.committed)
 	}
+}
+
+// retained lets Kafka's retention remove the first segments of a log and returns what it still serves of the committed records. It looks half a minute after its start first.
+func retained(t *testing.T, kafka, topic, log string, committed []string) []string {
+	t.Helper()
+	tool(t, kafka, configCommand, "--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", "retention.bytes=1")
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(proctest.Deadline)
+	for slices.ContainsFunc(files(t, log, ".log"), func(path string) bool { return filepath.Base(path) == "00000000000000000000.log" }) {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatal("Apache Kafka's retention removes nothing")
+		}
+	}
+	left := readCommitted(t, kafka, topic)
+	if n := len(left); n == 0 || n >= len(committed) || !slices.Equal(left, committed[len(committed)-n:]) {
+		t.Fatalf("%s: Apache Kafka serves %d records of %d, want the last of them", topic, n, len(committed))
+	}
+	return left
 }
 
 // committedIn holds the committed records of a topic against what was written.
 func committedIn(t *testing.T, address, topic string, want []string) {
 	t.Helper()
-	out := kcat(t, "", "-b", address, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-X", "isolation.level=read_committed")
-	if got := strings.Split(strings.TrimSpace(out), "\n"); !slices.Equal(got, want) {
+	if got := readCommitted(t, address, topic); !slices.Equal(got, want) {
 		t.Fatalf("%s: %d records, want the %d that were committed", topic, len(got), len(want))
 	}
+}
+
+// readCommitted returns the values of a topic's committed records.
+func readCommitted(t *testing.T, address, topic string) []string {
+	t.Helper()
+	out := kcat(t, "", "-b", address, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-X", "isolation.level=read_committed")
+	return strings.Split(strings.TrimSpace(out), "\n")
 }
 
 // giveToKafka puts a log's files in the place of those that a stopped Apache Kafka holds for a partition. The topic keeps the id that Kafka gave it.
