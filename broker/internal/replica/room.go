@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/millrace-io/millrace/broker/internal/commitlog"
@@ -22,6 +23,8 @@ const (
 type room struct {
 	appended atomic.Int64 // bytes since the last look
 	short    atomic.Bool
+
+	mu sync.Mutex // one look at a time: what an older one saw must not come after what a newer one did
 }
 
 // admit refuses a client's records when what is left of the disk is kept for others. While it refuses it looks each time, so that it ends as soon as there is room.
@@ -43,6 +46,8 @@ func (m *Manager) appendedToDisk(n int) {
 // LookForRoom looks at how much of the disk is free and returns whether clients' records are refused for it. Call it now and then: others fill the disk too.
 func (m *Manager) LookForRoom() (short bool) {
 	m.room.appended.Store(0)
+	m.room.mu.Lock()
+	defer m.room.mu.Unlock()
 	usage, err := m.cfg.FS.GetDiskUsage(m.cfg.Dir)
 	if err != nil || usage.TotalBytes == 0 {
 		return false // a file system that does not tell; one that is full says so at the next write
