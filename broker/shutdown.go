@@ -62,12 +62,8 @@ func (s *Server) down(ctx context.Context, clean bool) error {
 		s.parts.abandon()
 		return errors.Join(err, s.dir.close())
 	}
-	closeErr := s.parts.close()
-	if closeErr != nil {
-		closeErr = fmt.Errorf("broker: closing %s: %w", s.dir.path, closeErr)
-	}
-	if closeErr != nil {
-		return errors.Join(err, closeErr, s.dir.close())
+	if closeErr := s.parts.close(); closeErr != nil {
+		return errors.Join(err, fmt.Errorf("broker: closing %s: %w", s.dir.path, closeErr), s.dir.close())
 	}
 	return errors.Join(err, s.dir.closeClean(s.parts.cluster.Image().Index()))
 }
