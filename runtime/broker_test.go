@@ -2,9 +2,12 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/millrace-io/millrace/broker"
 	"github.com/millrace-io/millrace/broker/brokertest"
@@ -60,4 +63,36 @@ func TestAppOutlivesItsBroker(t *testing.T) {
 	equalCounts(t, storeCounts(t, w.store, i.app), want)
 	i.end(t)
 	equalCounts(t, c.finalCounts(w.counts.Name(), true), want)
+}
+
+// A worker that ends while it joins learns its name in the group only then, and leaves all the same: nobody waits for its session.
+func TestAWorkerThatEndsWhileItJoinsLeavesTheGroup(t *testing.T) {
+	b := brokertest.Start(t, broker.Config{Set: map[string]string{"group.initial.rebalance.delay.ms": "200"}}) // how long it joins
+	client := b.Client(t)
+	c := &cluster{t: t, brokers: []string{b.Addr}, dial: b.Net.Dial, client: client, admin: kadm.NewClient(client), broker: b, name: "joins"}
+	w := newWordCount(t, c.name)
+	c.createTopic(w.lines.Name(), 2)
+	c.createTopic(w.counts.Name(), 1)
+	group := func(app string) kadm.DescribedGroup {
+		groups, err := c.admin.DescribeGroups(t.Context(), app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return groups[app]
+	}
+	for try := range 20 {
+		app := fmt.Sprintf("%s-%d", c.name, try)
+		i := c.start(w.topo, Config{AppID: app, Workers: 1, StateDir: t.TempDir()})
+		await(t, "a member", soon, func() bool { return len(group(app).Members) > 0 })
+		begun := time.Now()
+		i.end(t)
+		if time.Since(begun) >= leaveTimeout { // a machine that is too busy for good-byes
+			continue
+		}
+		if g := group(app); len(g.Members) > 0 {
+			t.Errorf("the group is %s and has %d members", g.State, len(g.Members))
+		}
+		return
+	}
+	t.Skip("no end took less than the time-out of a good-bye")
 }

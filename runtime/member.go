@@ -139,10 +139,10 @@ func (w *worker) quit() {
 func (w *worker) sayGoodbye() {
 	ctx, cancel := context.WithTimeout(w.life, leaveTimeout)
 	defer cancel()
-	id, generation := w.cl.GroupMetadata()
 	if err := w.cl.LeaveGroupContext(ctx); err != nil {
 		w.log.Debug("leaving the group", "error", err)
 	}
+	id, generation := w.cl.GroupMetadata() // now that no join is under way any more
 	if instance := w.instanceID(); instance != nil && id != "" {
 		if err := client.Leave(ctx, w.cl, client.Member{Group: w.app.cfg.AppID, ID: id, Generation: generation, InstanceID: instance}); err != nil {
 			w.log.Debug("leaving the group", "error", err)
