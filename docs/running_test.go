@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/broker"
@@ -145,8 +146,13 @@ func TestAnApplicationBeginsAnew(t *testing.T) {
 	end()
 
 	adm := kadm.NewClient(log.Client(t))
-	if answer, err := adm.DeleteGroup(t.Context(), "wordcount"); err != nil || answer.Err != nil {
-		t.Fatalf("deleting the group: %v, %v", err, answer.Err)
+	_, err := adm.DeleteGroup(t.Context(), "wordcount")
+	for errors.Is(err, kerr.NonEmptyGroup) { // the machine was too busy for a good-bye: the session ends soon
+		<-time.After(5 * time.Millisecond)
+		_, err = adm.DeleteGroup(t.Context(), "wordcount")
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	text, err := os.ReadFile("guide-9-running.md")
 	if err != nil {
