@@ -1,6 +1,7 @@
 package kafkatest
 
 import (
+	"context"
 	"os/exec"
 	"slices"
 	"strings"
@@ -12,7 +13,9 @@ import (
 // kcat runs kcat with an input and returns its output.
 func kcat(t *testing.T, input string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "kcat", args...)
+	ctx, cancel := context.WithTimeout(t.Context(), proctest.Deadline) // it waits for ever for a partition that has no leader
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "kcat", args...)
 	cmd.Stdin = strings.NewReader(input)
 	var stderr tail
 	cmd.Stderr = &stderr
