@@ -169,19 +169,25 @@ func TestAnswersLeaveBeforeTheConnectionEnds(t *testing.T) {
 	}
 }
 
-// A batch that waits for the disk holds up no answer to those before it.
-func TestAnAnswerDoesNotWaitForTheNextBatchesFlush(t *testing.T) {
-	var flushes atomic.Int32
-	entered, gate := make(chan struct{}), make(chan struct{})
-	open := sync.OnceFunc(func() { close(gate) })
-	defer open()
-	b := brokertest.Start(t, broker.Config{Flush: broker.FlushAlways, FS: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if op.Kind == errorfs.OpFileSyncData && strings.Contains(op.Path, "/topics/") && strings.HasSuffix(op.Path, ".log") && flushes.Add(1) == 2 {
-			close(entered)
+// holdSecond returns files whose second operation of a kind on a topic's log waits until open is called. entered is closed when it begins to.
+func holdSecond(kind errorfs.OpKind) (files vfs.FS, entered <-chan struct{}, open func()) {
+	var seen atomic.Int32
+	begun, gate := make(chan struct{}), make(chan struct{})
+	files = errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == kind && strings.Contains(op.Path, "/topics/") && strings.HasSuffix(op.Path, ".log") && seen.Add(1) == 2 {
+			close(begun)
 			<-gate
 		}
 		return nil
-	}))})
+	}))
+	return files, begun, sync.OnceFunc(func() { close(gate) })
+}
+
+// A batch that waits for the disk holds up no answer to those before it.
+func TestAnAnswerDoesNotWaitForTheNextBatchesFlush(t *testing.T) {
+	files, entered, open := holdSecond(errorfs.OpFileSyncData)
+	defer open()
+	b := brokertest.Start(t, broker.Config{Flush: broker.FlushAlways, FS: files})
 	createTopic(t, b, "t", 1, nil)
 	c := b.Dial(t)
 	produce := produceRequest("t", 1, readyBatch(1, 100))
@@ -206,17 +212,9 @@ func TestAnAnswerDoesNotWaitForTheNextBatchesFlush(t *testing.T) {
 
 // A server that shuts down between two batches that came together answers those that it took.
 func TestShutdownAnswersTheBatchesThatItTook(t *testing.T) {
-	var appends atomic.Int32
-	entered, gate := make(chan struct{}), make(chan struct{})
-	open := sync.OnceFunc(func() { close(gate) })
+	files, entered, open := holdSecond(errorfs.OpFileWrite)
 	defer open()
-	b := brokertest.Start(t, broker.Config{FS: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if op.Kind == errorfs.OpFileWrite && strings.Contains(op.Path, "/topics/") && strings.HasSuffix(op.Path, ".log") && appends.Add(1) == 2 {
-			close(entered)
-			<-gate
-		}
-		return nil
-	}))})
+	b := brokertest.Start(t, broker.Config{FS: files})
 	createTopic(t, b, "t", 1, nil)
 	c := b.Dial(t)
 	produce := produceRequest("t", 1, readyBatch(1, 100))

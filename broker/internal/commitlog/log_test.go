@@ -254,21 +254,15 @@ func TestSnapshotsOfEarlierStopsGo(t *testing.T) {
 	write := func() {
 		l.append(makeBatch(batchOpts{producer: record.Producer{ID: ProducerID(l.End() + 1)}}, values(0, 2)...))
 	}
-	write()
-	if err := l.Roll(t0); err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
+	for range 2 {
 		write()
-		l = l.reopenClean()
-	}
-	write()
-	if err := l.Roll(t0); err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		write()
-		l = l.reopenClean()
+		if err := l.Roll(t0); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			write()
+			l = l.reopenClean()
+		}
 	}
 	l = l.reopenClean() // without a change in between
 	have, err := l.snapshotOffsets()
